@@ -1,0 +1,50 @@
+"""Array annotations and the two kinds of field that depojax's values are made of.
+
+A *quantity* is a leaf: a number that a gradient may want, stored as an array, so that
+another number neither recompiles nor loses its derivative. A *static* field changes
+the program (shapes, axes, names).
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Scalar = Float[Array, ""]
+Cells = Float[Array, "x y z"]
+Nodes = Float[Array, "x+1 y+1 z+1"]
+Labels = Int[Array, "x y z"]
+Faces = tuple[
+    Float[Array, "x+1 y z"], Float[Array, "x y+1 z"], Float[Array, "x y z+1"]
+]
+Triple = tuple[float, float, float]
+
+
+def as_float(value: Any) -> Array:
+    """`value` as a floating-point array; a floating jax array keeps its precision."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    return jnp.asarray(value, dtype=jnp.result_type(float))
+
+
+def quantity(**kwargs: Any) -> Any:
+    """A field that holds a physical number or array as a differentiable leaf."""
+    return eqx.field(converter=as_float, **kwargs)
+
+
+def static(**kwargs: Any) -> Any:
+    """A field that changes the program: shapes, axes, names."""
+    return eqx.field(static=True, **kwargs)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether `value` is known only inside a transformation (jit, grad, vmap)."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def concrete(value: Any) -> np.ndarray | None:
+    """`value` as a numpy array, or None while it is traced."""
+    return None if is_traced(value) else np.asarray(value)
