@@ -40,7 +40,7 @@ class CutCells(eqx.Module):
 
 @eqx.filter_jit
 def cut_cells(
-    grid: Grid, values: Nodes, *, smallest_aperture: float = 1e-4
+    grid: Grid, values: Nodes, *, smallest_aperture: float = 1e-8
 ) -> CutCells:
     """Cut the cells of `grid` by the level set `values` (positive in the pore).
 
@@ -115,7 +115,7 @@ def interface_area(grid: Grid, apertures: Faces) -> Cells:
     # What closure leaves in an uncut cell is round-off, not wall; and the root's
     # derivative at zero must not become NaN.
     scale = grid.volumes ** (2 / 3)
-    real = squares > (1e-6 * scale) ** 2
+    real = squares > (1e-10 * scale) ** 2
     return jnp.where(real, jnp.sqrt(jnp.where(real, squares, 1.0)), 0.0)
 
 
