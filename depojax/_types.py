@@ -15,11 +15,10 @@ from jaxtyping import Array, Float, Int
 
 Scalar = Float[Array, ""]
 Cells = Float[Array, "x y z"]
-Nodes = Float[Array, "x+1 y+1 z+1"]
 Labels = Int[Array, "x y z"]
-Faces = tuple[
-    Float[Array, "x+1 y z"], Float[Array, "x y+1 z"], Float[Array, "x y z+1"]
-]
+# xn = x + 1 and so on; not written as sums, which are only checked where x is known.
+Nodes = Float[Array, "xn yn zn"]
+Faces = tuple[Float[Array, "xn y z"], Float[Array, "x yn z"], Float[Array, "x y zn"]]
 Triple = tuple[float, float, float]
 
 

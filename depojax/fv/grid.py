@@ -134,7 +134,7 @@ class Grid(eqx.Module):
         first, second = (width[a] for a in range(3) if a != axis)
         return first * second
 
-    def center_distances(self, axis: int) -> Float[Array, "n+1"]:
+    def center_distances(self, axis: int) -> Float[Array, "faces"]:
         """Distance between the cell centres on both sides of each face along `axis` [m].
 
         At the two ends: to the boundary, or around the corner where the axis is
