@@ -1,0 +1,34 @@
+"""How a solve ended, in a sentence that says what to do about it."""
+
+import equinox as eqx
+
+
+class RESULTS(eqx.Enumeration):
+    """The outcome of a solve: a value inside of transformations, a sentence outside."""
+
+    successful = ""
+    max_steps_reached = (
+        "The largest number of time steps was reached before the run ended. "
+        "Raise max_steps, or loosen the tolerance."
+    )
+    step_too_small = (
+        "The time step fell below what the precision resolves. The problem may be badly "
+        "scaled (check units), or the tolerance too tight for float32."
+    )
+    linear_solve_failed = (
+        "A linear solve did not reach its tolerance. Check the scaffold for features "
+        "thinner than a cell and for extreme coefficients; in float32, use float64 "
+        '(jax.config.update("jax_enable_x64", True)).'
+    )
+    nonfinite = (
+        "The solution is not finite (NaN or infinity). An input is not finite or far "
+        "outside of its physical range."
+    )
+
+
+class SolveError(RuntimeError):
+    """A solve failed; what was computed until then is in `solution`."""
+
+    def __init__(self, message: str, solution: object = None):
+        super().__init__(message)
+        self.solution = solution
