@@ -10,15 +10,28 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float
 
-from depojax._checks import check_fraction, check_range
+from depojax._checks import check_fraction, check_range, refuse
 from depojax._types import Nodes, Scalar
 from depojax.fv.cut_cells import volume_fractions
 from depojax.fv.grid import Grid
 from depojax.scaffold.gradients import on_nodes
 from depojax.scaffold.scaffold import Scaffold
+
+
+def as_key(key: Any) -> Array:
+    """A JAX random key from a key, or from a whole number (the seed).
+
+    Raises `ValueError` for anything else.
+    """
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        return jax.random.key(int(key))
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    raise refuse("key", "a whole number or jax.random.key(seed)", repr(key))
 
 
 def join_solids(*levelsets: Array) -> Array:
