@@ -10,4 +10,4 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-install_import_hook("depojax", "beartype.beartype")
+install_import_hook("depojax", "shapes.checked")

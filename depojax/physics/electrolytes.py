@@ -11,7 +11,7 @@ at a source and carry the uncertainty that is stated.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -22,13 +22,7 @@ from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.units import GAS_CONSTANT, ROOM_TEMPERATURE, M
 
 
-class Solution(Protocol):
-    """What every function here looks like to its caller."""
-
-    def __call__(
-        self, concentration: Any, temperature: Any = ROOM_TEMPERATURE
-    ) -> BinaryElectrolyte: ...
-
+Solution = Callable[..., BinaryElectrolyte]  # (concentration, temperature=298.15)
 
 KNOWN: dict[str, Solution] = {}
 
@@ -86,22 +80,12 @@ def lipf6_ec_emc_landesfeind2019(concentration, temperature):
     c, T = concentration / M, temperature
     heat = jnp.exp(1e3 / T)
     ions = 1 - 1.06 * jnp.sqrt(c) + 0.353 * (1 - 3.59e-3 * heat) * c
-    t_plus = (
-        -12.8,
-        -6.12,
-        8.21e-2,
-        0.904,
-        3.18e-2,
-        -1.27e-4,
-        1.75e-2,
-        -3.12e-3,
-        -3.96e-5,
-    )
+    t = (-12.8, -6.12, 8.21e-2, 0.904, 3.18e-2, -1.27e-4, 1.75e-2, -3.12e-3, -3.96e-5)
     chi = (25.7, -45.1, -0.177, 1.94, 0.295, 3.08e-4, 0.259, -9.46e-3, -4.54e-4)
     return BinaryElectrolyte(
         concentration=concentration,
         diffusivity=1.01e-7 * jnp.exp(1.01 * c - (1.56e3 + 4.87e2 * c) / T),
-        transference_number=_polynomial(t_plus, c, T),
+        transference_number=_polynomial(t, c, T),
         conductivity=0.0521 * (T - 227) * c * ions / (1 + 1.48e-3 * heat * c**4),
         temperature=temperature,
         thermodynamic_factor=_polynomial(chi, c, T),
