@@ -116,6 +116,11 @@ def test_landesfeind_gasteiger():
     warm = electrolytes.lipf6_ec_emc_landesfeind2019(1.0 * M)
     nyman = electrolytes.lipf6_ec_emc_nyman2008(1.0 * M)
     np.testing.assert_allclose(warm.conductivity, nyman.conductivity, rtol=0.05)
+    # Its χ meets that of another mixture of carbonates to 10 %.
+    valoen = electrolytes.lipf6_pc_ec_dmc_valoen2005(1.0 * M)
+    np.testing.assert_allclose(
+        warm.thermodynamic_factor, valoen.thermodynamic_factor, rtol=0.1
+    )
 
 
 def test_nyman_at_one_molar():
