@@ -19,7 +19,7 @@ from depojax._checks import (
     check_range,
     refuse,
 )
-from depojax._types import Cells, Faces, Nodes, Scalar, as_float, is_traced
+from depojax._types import Cells, Faces, Nodes, Scalar, as_float, is_traced, static
 from depojax.fv.cut_cells import cut_cells
 from depojax.fv.grid import Grid
 from depojax.fv.operators import harmonic_to_faces
@@ -40,6 +40,7 @@ class Scaffold(eqx.Module):
     surface_area: Cells  # true metal–electrolyte area in the cell [m²]
     wall_distance: Cells  # signed, cell centre to wall, positive in the pore [m]
     closed_pore_fraction: Scalar  # trimmed closed pore volume / total volume [-]
+    resolved: bool = static(default=True)  # pores on the grid, or averaged over
 
     def __check_init__(self):
         shape = self.grid.shape
@@ -123,6 +124,17 @@ class Scaffold(eqx.Module):
         return cls.from_levelset(values, grid)
 
     @classmethod
+    def from_image(cls, image: Any, voxel_size: Any, **options: Any) -> "Scaffold":
+        """The scaffold in a voxel image, an array or a file; see `images`.
+
+        `options` are those of `depojax.scaffold.images.scaffold_from_image`, which also
+        says what is refused.
+        """
+        from depojax.scaffold.images import scaffold_from_image
+
+        return scaffold_from_image(image, voxel_size, **options)
+
+    @classmethod
     def homogenised(
         cls,
         grid: Grid,
@@ -170,6 +182,24 @@ class Scaffold(eqx.Module):
             surface_area=as_float(specific_area) * grid.volumes,
             wall_distance=jnp.broadcast_to(as_float(wall_distance), grid.shape),
             closed_pore_fraction=jnp.zeros((), eps.dtype),
+            resolved=False,
+        )
+
+    @classmethod
+    def open(cls, grid: Grid) -> "Scaffold":
+        """No host at all: electrolyte everywhere, plated on the collector alone."""
+        ones = jnp.ones(grid.shape, grid.dtype)
+        x, y, z = (
+            jnp.ones([n + (a == axis) for a, n in enumerate(grid.shape)], grid.dtype)
+            for axis in range(3)
+        )
+        return cls(
+            grid=grid,
+            pore_fraction=ones,
+            face_transmission=(x, y, z),
+            surface_area=0 * ones,
+            wall_distance=0 * ones,
+            closed_pore_fraction=jnp.zeros((), grid.dtype),
         )
 
     def trimmed(self) -> "Scaffold":
@@ -196,6 +226,7 @@ class Scaffold(eqx.Module):
             surface_area=self.surface_area * keep,
             wall_distance=self.wall_distance,
             closed_pore_fraction=self.closed_pore_fraction + lost / jnp.sum(volumes),
+            resolved=self.resolved,
         )
 
 

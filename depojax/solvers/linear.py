@@ -90,7 +90,7 @@ lx.diagonal.register(DiffusionOperator, lambda operator: jnp.diag(operator.as_ma
 
 
 class SolverState(eqx.Module):
-    """What `MultigridCG` needs: the operator, its V-cycle, and the size of the problem."""
+    """What `MultigridCG` needs: the operator, its W-cycle, and the size of the problem."""
 
     operator: DiffusionOperator
     cycle: Cycle
@@ -98,7 +98,7 @@ class SolverState(eqx.Module):
 
 
 class MultigridCG(lx.AbstractLinearSolver[SolverState]):
-    """Conjugate gradients preconditioned by one multigrid V-cycle.
+    """Conjugate gradients preconditioned by one multigrid W-cycle.
 
     Stops at ‖b − A x‖₂ ≤ rtol · max(‖b‖₂, scale): a norm over all cells (lineax's own
     CG measures entry by entry and never ends on right-hand sides that are mostly zero).
@@ -146,7 +146,7 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
             return x, r, z + beta * p, gamma, _norm(r), step + 1
 
         z = self._project(cycle(b), active)
-        start = (jnp.zeros_like(b), b, z, jnp.vdot(b, z), _norm(b), 0)
+        start = (jnp.zeros_like(b), b, z, jnp.vdot(b, z), _norm(b), jnp.int32(0))
         x, r, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
         x = x if self.singular else x + self._constant(operator, b - operator.mv(x)) * active
         # Above a thousand times the target the answer is not what was asked for.

@@ -11,6 +11,11 @@ class RESULTS(eqx.Enumeration):
         "The largest number of time steps was reached before the run ended. "
         "Raise max_steps, or loosen the tolerance."
     )
+    event_at_start = (
+        "The event has happened before the first step. A wall is depleted at once when "
+        "the grid is too coarse for the current: the layer that depletes is thinner "
+        "than half a cell. Refine the cells at the wall, or lower the current."
+    )
     step_too_small = (
         "The time step fell below what the precision resolves. The problem may be badly "
         "scaled (check units), or the tolerance too tight for float32."

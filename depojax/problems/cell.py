@@ -1,0 +1,303 @@
+"""The cell: scaffold, electrolyte, separator and what stands at the far side.
+
+    z = 0                        z = H              z = H + separator
+    | collector |  scaffold …    |  separator       |  counter electrode
+
+Everything is put on one grid, as the transport sees it (`Domain`).
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal, get_args
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from depojax._checks import check_choice, check_integer, check_range, nearest, refuse
+from depojax._types import Cells, Faces, Scalar, as_float, concrete, static
+from depojax.fv.grid import Grid, stretched_widths
+from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.metals import Metal
+from depojax.scaffold.scaffold import Scaffold
+
+CounterElectrode = Literal["metal", "reservoir", "blocked", "half_infinite"]
+# Far beyond the diffusion layer of any run: 6 √(D t) = 0.1 m after ten days at 3e-10.
+_BATH_LENGTH = 0.1
+_BATH_GROWTH = 1.1
+
+
+class Separator(eqx.Module):
+    """A porous layer between the scaffold and the counter electrode.
+
+    A free gap has porosity 1 and tortuosity factor 1. Good values for a polyolefin
+    membrane: 10 to 25 µm, porosity 0.4 to 0.5, tortuosity factor 2 to 4 (Landesfeind
+    et al. 2016, doi:10.1149/2.1141607jes).
+    """
+
+    thickness: Scalar  # [m]
+    porosity: Scalar  # ε [-]
+    tortuosity_factor: Scalar  # τ = ε D/D_eff [-]
+    cells: int | None = static()
+
+    def __init__(
+        self,
+        thickness: Any,
+        porosity: Any = 1.0,
+        tortuosity_factor: Any = 1.0,
+        *,
+        cells: int | None = None,
+    ):
+        """`cells` along z; by default as fine as the scaffold below, growing away from it."""
+        check_range(
+            "separator thickness", thickness, 0.0, 0.1, "m",
+            "depojax is SI inside: write it with its unit, as 25 * um.",
+            open_low=True,
+        )
+        check_range("separator porosity", porosity, 0.0, 1.0, open_low=True)
+        check_range("separator tortuosity_factor", tortuosity_factor, 1.0, 1e4)
+        self.thickness = as_float(thickness)
+        self.porosity = as_float(porosity)
+        self.tortuosity_factor = as_float(tortuosity_factor)
+        self.cells = None if cells is None else check_integer("cells", cells, 1)
+
+
+class Cell(eqx.Module):
+    """A plated scaffold, its electrolyte, and the far side.
+
+    Args:
+        scaffold: the host; all of its surface is plated.
+        electrolyte: a `BinaryElectrolyte`.
+        metal: what is plated; its charge must be the cation's.
+        separator: a `Separator`, or the thickness of a free gap [m], or None.
+        counter_electrode: what stands at the far side:
+            "metal" — strips as much as is plated, evenly over its open area;
+            "reservoir" — holds the concentration, as a stirred bath does;
+            "blocked" — lets nothing pass;
+            "half_infinite" — 0.1 m of still electrolyte, for growing cells.
+        plated_collector: whether the collector plane z = 0 is plated where it is open.
+
+    Raises `ValueError` for an unknown counter electrode, a metal of another charge, and
+    a cell without any surface to plate.
+    """
+
+    scaffold: Scaffold
+    electrolyte: BinaryElectrolyte
+    metal: Metal | None
+    separator: Separator | None
+    grid: Grid  # of the whole cell
+    counter_electrode: CounterElectrode = static()
+    plated_collector: bool = static()
+    bath_cells: int = static()  # of a half-infinite bath, along z
+
+    def __init__(
+        self,
+        scaffold: Scaffold,
+        electrolyte: BinaryElectrolyte,
+        *,
+        metal: Metal | None = None,
+        separator: Separator | Any = None,
+        counter_electrode: CounterElectrode = "metal",
+        plated_collector: bool = True,
+    ):
+        for argument, value, kind in (
+            ("scaffold", scaffold, Scaffold),
+            ("electrolyte", electrolyte, BinaryElectrolyte),
+            ("metal", metal, Metal | None),
+            ("plated_collector", plated_collector, bool),
+        ):
+            if not isinstance(value, kind):
+                name = getattr(kind, "__name__", str(kind))
+                raise refuse(argument, f"a {name}", f"{type(value).__name__} {value!r:.60}")
+        check_choice("counter_electrode", counter_electrode, get_args(CounterElectrode))
+        if metal is not None and metal.charge != electrolyte.charge[0]:
+            raise refuse(
+                "metal",
+                f"a metal whose ion carries {electrolyte.charge[0]} charge(s), as the "
+                "electrolyte's cation does",
+                f"{metal.name} with {metal.charge}",
+            )
+        if separator is not None and not isinstance(separator, Separator):
+            separator = Separator(separator)
+        self.scaffold = scaffold
+        self.electrolyte = electrolyte
+        self.metal = metal
+        self.separator = separator
+        self.counter_electrode = counter_electrode
+        self.plated_collector = plated_collector
+        bath = _bath_widths(scaffold.grid, counter_electrode)
+        self.bath_cells = 0 if bath is None else bath.size
+        self.grid = _whole_grid(scaffold.grid, separator, bath)
+        self._check_surface()
+
+    def _check_surface(self) -> None:
+        area = concrete(self.scaffold.total_surface_area)
+        if area is None or float(area) > 0:
+            return
+        floor = concrete(jnp.max(self.scaffold.face_transmission[2][..., 0]))
+        if not (self.plated_collector and floor is not None and float(floor) > 0):
+            raise refuse(
+                "scaffold",
+                "some surface to plate",
+                "none",
+                "Give a scaffold with solid in it, or plated_collector=True.",
+            )
+
+    @property
+    def footprint(self) -> Scalar:
+        """Projected area [m²]."""
+        return self.grid.footprint
+
+    @property
+    def metal_area(self) -> Scalar:
+        """True area that is plated, collector included [m²]."""
+        return jnp.sum(self.domain().wall_area)
+
+    def replace(self, **changes: Any) -> "Cell":
+        """The same cell with some constructor arguments changed, all checked."""
+        known = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("grid", "bath_cells")
+        }
+        for argument in changes:
+            if argument not in known:
+                raise refuse("replace", "a part of the cell", repr(argument), nearest(argument, known))
+        return Cell(**(known | changes))
+
+    def with_scaffold(self, scaffold: Scaffold) -> "Cell":
+        """The same cell with another host."""
+        return self.replace(scaffold=scaffold)
+
+    def domain(self) -> "Domain":
+        """The whole cell on one grid, as the transport sees it."""
+        return _assemble(self)
+
+
+class Domain(eqx.Module):
+    """Coefficients of the whole cell: scaffold, separator and bath in one."""
+
+    grid: Grid
+    pore_fraction: Cells  # [-]
+    face_transmission: Faces  # [-]
+    wall_area: Cells  # plated area [m²]
+    wall_distance: Cells  # signed, cell centre to plated wall [m]
+
+
+def _bath_widths(grid: Grid, counter_electrode: str) -> np.ndarray | None:
+    if counter_electrode != "half_infinite":
+        return None
+    top = concrete(grid.widths[2])
+    if top is None:
+        raise refuse(
+            "counter_electrode",
+            "known cell sizes for a half-infinite bath",
+            "traced ones",
+            "Build the cell outside of jit and grad, or stand a long separator there.",
+        )
+    return stretched_widths(float(top[-1]), _BATH_LENGTH, _BATH_GROWTH)
+
+
+def _whole_grid(
+    grid: Grid, separator: Separator | None, bath: np.ndarray | None
+) -> Grid:
+    x, y, z = (w if concrete(w) is None else concrete(w) for w in grid.widths)
+    columns = [z]
+    if separator is not None:
+        columns.append(_separator_widths(separator, concrete(z)))
+    if bath is not None:
+        columns.append(bath)
+    if len(columns) == 1:
+        return grid
+    known = all(concrete(column) is not None for column in columns)
+    join = np.concatenate if known else jnp.concatenate
+    return Grid((x, y, join([column if known else as_float(column) for column in columns])), grid.periodic)
+
+
+def _separator_widths(separator: Separator, below: np.ndarray | None) -> Any:
+    thickness = concrete(separator.thickness)
+    if separator.cells is not None:
+        n = separator.cells
+        whole = separator.thickness if thickness is None else float(thickness)
+        return (jnp if thickness is None else np).full(n, 1.0) * (whole / n)
+    if thickness is None or below is None:
+        raise refuse(
+            "separator",
+            "a number of cells where its thickness is traced",
+            "cells=None",
+            "Give Separator(thickness, cells=16).",
+        )
+    thickness, first = float(thickness), float(below[-1])
+    if thickness <= 16 * first:
+        n = max(1, math.ceil(thickness / first - 1e-6))
+        return np.full(n, thickness / n)
+    return stretched_widths(first, thickness, _BATH_GROWTH)
+
+
+def _assemble(cell: Cell) -> Domain:
+    scaffold, grid = cell.scaffold, cell.grid
+    nx, ny, nz = scaffold.shape
+    above = grid.shape[2] - nz
+    dtype = scaffold.pore_fraction.dtype
+    eps, k = _layers_above(cell, above, dtype)
+    pore = jnp.concatenate(
+        [scaffold.pore_fraction, jnp.broadcast_to(eps, (nx, ny, above))], axis=2
+    )
+    tx, ty, tz = scaffold.face_transmission
+    tx = jnp.concatenate([tx, jnp.broadcast_to(k, (nx + 1, ny, above))], axis=2)
+    ty = jnp.concatenate([ty, jnp.broadcast_to(k, (nx, ny + 1, above))], axis=2)
+    if above:
+        tz = jnp.concatenate([tz[..., :nz], _faces_above(cell, tz[..., nz], k)], axis=2)
+
+    area = jnp.pad(scaffold.surface_area, [(0, 0), (0, 0), (0, above)])
+    distance = jnp.pad(scaffold.wall_distance, [(0, 0), (0, 0), (0, above)])
+    if cell.plated_collector:
+        area, distance = _with_collector(cell, area, distance)
+    return Domain(grid, pore, (tx, ty, tz), area, distance)
+
+
+def _layers_above(cell: Cell, above: int, dtype) -> tuple[Any, Any]:
+    """Porosity and transport factor ε/τ of the cells above the scaffold, along z."""
+    eps, k = jnp.ones(above, dtype), jnp.ones(above, dtype)
+    if cell.separator is not None:
+        inside = jnp.arange(above) < above - cell.bath_cells
+        porosity = cell.separator.porosity.astype(dtype)
+        factor = porosity / cell.separator.tortuosity_factor.astype(dtype)
+        eps = jnp.where(inside, porosity, eps)
+        k = jnp.where(inside, factor, k)
+    return eps, k
+
+
+def _faces_above(cell: Cell, top: Any, k: Any) -> Any:
+    """Transmission of the faces normal to z from the scaffold's top upwards."""
+    nz = cell.scaffold.shape[2]
+    half = cell.grid.widths[2][nz - 1 :].astype(k.dtype) / 2
+    below, above = half[0], half[1]
+    # A cut face stays as narrow on its upper side; a homogenised one has a factor of
+    # its own on each side, in series.
+    narrow = 1.0 if cell.scaffold.resolved else 1 / jnp.where(top > 0, top, 1.0)
+    resistance = below * narrow + above / k[0]
+    share = top if cell.scaffold.resolved else jnp.where(top > 0, 1.0, 0.0)
+    junction = share * (below + above) / resistance
+    inner = (half[1:-1] + half[2:]) / (half[1:-1] / k[:-1] + half[2:] / k[1:])
+    upper = jnp.concatenate([inner, k[-1:]])
+    nx, ny = top.shape
+    return jnp.concatenate(
+        [junction[..., None], jnp.broadcast_to(upper, (nx, ny, upper.shape[0]))], axis=2
+    )
+
+
+def _with_collector(cell: Cell, area: Cells, distance: Cells) -> tuple[Cells, Cells]:
+    scaffold = cell.scaffold
+    openness = (
+        scaffold.face_transmission[2][..., 0]
+        if scaffold.resolved
+        else scaffold.pore_fraction[..., 0]
+    )
+    floor = openness * scaffold.grid.face_areas(2)[..., 0]
+    half = scaffold.grid.widths[2][0] / 2
+    total = area[..., 0] + floor
+    moment = area[..., 0] * distance[..., 0] + floor * half
+    mean = moment / jnp.where(total > 0, total, 1.0)
+    mean = jnp.where(total > 0, mean, distance[..., 0])
+    return area.at[..., 0].set(total), distance.at[..., 0].set(mean)
