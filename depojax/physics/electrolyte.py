@@ -141,8 +141,8 @@ class BinaryElectrolyte(eqx.Module):
     ) -> "BinaryElectrolyte":
         """The ideal dilute solution of ions with diffusivities D₊ and D₋ [m² s⁻¹].
 
-        At 1 M the neglected pull between ions makes D and t₊ wrong by tens of percent
-        and κ, by Nernst and Einstein, several times too large in water.
+        The pull between ions is left out. In water at 1 M that makes κ too large 1.3
+        times for KCl and six times for ZnSO₄, and D and t₊ wrong by tens of percent.
         """
         for ion, value in (
             ("cation_diffusivity", cation_diffusivity),

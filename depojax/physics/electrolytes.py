@@ -21,7 +21,6 @@ from depojax._types import as_float
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.units import GAS_CONSTANT, ROOM_TEMPERATURE, M
 
-
 Solution = Callable[..., BinaryElectrolyte]  # (concentration, temperature=298.15)
 
 KNOWN: dict[str, Solution] = {}

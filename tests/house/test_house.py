@@ -38,11 +38,19 @@ FLOORS = {
 
 # What `import depojax` promises to its users: a change here is a change for them.
 PUBLIC = [
+    "RESULTS",
     "BinaryElectrolyte",
     "Cell",
+    "ConstantCurrent",
     "Graded",
     "Grid",
+    "Metal",
+    "PulsedCurrent",
+    "SandSolution",
     "Scaffold",
+    "Separator",
+    "SolveError",
+    "Steps",
     "electrolytes",
     "foam",
     "gyroid",
@@ -233,8 +241,9 @@ def test_notebooks_are_stripped():
             assert cell.get("execution_count") is None, path.name
 
 
-def test_version_is_told_once_and_the_same():
+def test_version_is_the_same_wherever_it_is_told():
     version = PROJECT["project"]["version"]
+    assert depojax.__version__ == version
     citation = (ROOT / "CITATION.cff").read_text()
     assert re.search(rf"^version: \"?{re.escape(version)}\"?$", citation, re.M)
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
