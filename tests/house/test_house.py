@@ -265,6 +265,8 @@ def checks(function, checking):
             called = ast.unparse(node.func).split(".")[-1]
             if called in checking or called.startswith(("assert", "check", "raises")):
                 return True
+            if any(keyword.arg == "check" for keyword in node.keywords):
+                return True  # subprocess.run(..., check=True)
     return False
 
 
