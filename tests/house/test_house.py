@@ -154,8 +154,8 @@ def speaks_out_of_turn(node, path):
         return "a stub"
     if isinstance(node, ast.Call):
         called = ast.unparse(node.func)
-        if called == "print" and path.name != "cli.py":
-            return "print: return it, or let cli.py say it"
+        if called == "print" and room(path) != "cli":
+            return "print: return it, or let the command line say it"
         if called in ("warnings.warn", "logging.warning", "logging.info"):
             return "a warning: refuse, or go on in silence"
     return None
