@@ -8,6 +8,8 @@ import contextlib
 import logging
 import math
 import re
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -133,22 +135,14 @@ def _read_tiff(path: Path) -> np.ndarray:
                         page.dataoffsets, page.databytecounts, strict=True
                     )
                 ]
+                if max(ends, default=0) > size:
+                    complaints.serious.append(f"its slices need {max(ends)} bytes")
+                stored = file.asarray() if not complaints.serious else None
                 several = len(file.series)
-                stored = file.asarray()
-        except (
-            tifffile.TiffFileError,
-            ValueError,
-            OSError,
-            KeyError,
-            IndexError,
-        ) as error:
-            raise _unreadable(
-                path, f"{size} bytes that end too early or are no TIFF", error
-            ) from error
-    if complaints.serious or max(ends, default=0) > size:
-        raise _unreadable(
-            path, f"{size} bytes that end too early", "; ".join(complaints.serious)
-        )
+        except _TIFF_ERRORS as error:
+            raise _unreadable(path, f"{size} bytes ({error})") from error
+    if stored is None or complaints.serious:
+        raise _unreadable(path, f"{size} bytes ({'; '.join(complaints.serious)})")
     if several != 1:
         raise refuse(
             "image", "one stack of slices of equal size", f"{several} in {path.name}"
@@ -156,12 +150,25 @@ def _read_tiff(path: Path) -> np.ndarray:
     return stored
 
 
-def _unreadable(path: Path, got: str, why: Any) -> ValueError:
+# What tifffile raises on bytes that end too early, are garbled, or need imagecodecs
+# (whose own errors are RuntimeErrors).
+_TIFF_ERRORS = (
+    tifffile.TiffFileError,
+    ValueError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+def _unreadable(path: Path, got: str) -> ValueError:
     return refuse(
         "image",
         f"a readable file {path.name}",
         got,
-        f"Copy it again ({why})." if str(why) else "Copy it again.",
+        "Copy it again: it may have been cut short.",
     )
 
 
@@ -194,9 +201,7 @@ def _read_npy(path: Path) -> np.ndarray:
         return np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         size = path.stat().st_size
-        raise _unreadable(
-            path, f"{size} bytes that numpy cannot read", error
-        ) from error
+        raise _unreadable(path, f"{size} bytes ({error})") from error
 
 
 def _read_raw(path: Path, shape: Sequence[int] | None, dtype: Any) -> np.ndarray:
