@@ -70,7 +70,7 @@ def off_nodes(levelset: Array, grid: Grid) -> Nodes:
     voxels are what people type, so the wall is put just inside the pore's cells, where
     the derivative is the true one.
     """
-    longest = max(jax.lax.stop_gradient(length) for length in grid.lengths)
+    longest = jax.lax.stop_gradient(jnp.max(jnp.stack(grid.lengths)))
     shift = 4 * jnp.finfo(grid.dtype).eps * longest
     return jnp.broadcast_to(levelset - shift, [n + 1 for n in grid.shape])
 
