@@ -177,7 +177,7 @@ def _pairing(widths, shape) -> tuple[tuple[tuple[int, ...], ...], ...]:
     levels = []
     while max(size.size for size in sizes) > 2 and np.prod([s.size for s in sizes]) > 64:
         target *= 2
-        starts = [_join(size, target * 1.01) for size in sizes]
+        starts = [_join(size, target * 1.3) for size in sizes]
         if all(len(start) == size.size for start, size in zip(starts, sizes, strict=True)):
             continue  # every cell is larger than the target: try the next size
         sizes = [np.add.reduceat(size, start) for size, start in zip(sizes, starts, strict=True)]

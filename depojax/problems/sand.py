@@ -14,26 +14,28 @@ Sand, Phil. Mag. 1 (1901) 45, doi:10.1080/14786440109462590; Newman & Thomas-Aly
 Electrochemical Systems, 3rd ed., ch. 11.
 """
 
+import contextlib
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_range, refuse
-from depojax._types import Cells, Faces, Scalar, as_float, static
-from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
-from depojax.fv.flux import two_point_flux
-from depojax.fv.operators import conductances, divergence, without_ends
-from depojax.physics.transport import salt_uptake
-from depojax.problems.cell import Cell, Domain
+from depojax._progress import progress_bar, report_progress
+from depojax._types import Cells, Scalar, as_float, is_traced
+from depojax.problems.cell import Cell
+from depojax.problems.depletion import depletion_times
 from depojax.problems.protocols import AbstractCurrent, ConstantCurrent, as_current
-from depojax.solvers.linear import DiffusionOperator, MultigridCG
-from depojax.solvers.multigrid import Hierarchy, build_hierarchy
+from depojax.problems.salt_balance import (
+    SaltBalance,
+    can_be_steady,
+    salt_balance,
+    steady_deviation,
+)
 from depojax.solvers.results import RESULTS, SolveError
-from depojax.solvers.time import AbstractBalance, History, Steps, integrate
+from depojax.solvers.time import History, Steps, integrate
 
 
 class SandSolution(eqx.Module):
@@ -74,85 +76,13 @@ class SandSolution(eqx.Module):
         return to_xarray(self)
 
 
-class SaltBalance(AbstractBalance):
-    """The salt balance of a cell in u = c/c₀ − 1, per reference volume V₀.
-
-        m u' = J (inflow − sink) − loss u + ∇·(g ∇u)
-
-    The deviation u starts from zero, so that float32 keeps its small values. All
-    coefficients are per second.
-    """
-
-    mass: Cells  # pore volume / V₀
-    loss: Cells  # conductance of the sides that hold c₀ [s-1]
-    conductance: Faces  # of the inner faces [s-1]
-    inflow: Cells  # at the counter electrode, per current density [m2 A-1 s-1]
-    sink: Cells  # at the plated surface, per current density [m2 A-1 s-1]
-    drop: Cells  # (c_P − c_s)/c₀ per current density [m2 A-1]
-    wall: Bool[Array, "x y z"]
-    wall_area: Cells  # [m2]
-    current: AbstractCurrent
-    hierarchy: Hierarchy
-    rtol: float = static()
-    periodic: tuple[bool, bool, bool] = static()
-
-    def storage(self, y):
-        return self.mass * y
-
-    def rate(self, t, y):
-        flux = two_point_flux(self.conductance, y, self.periodic)
-        forcing = self.current.value(t) * (self.inflow - self.sink)
-        return forcing - self.loss * y - divergence(flux)
-
-    def exchange(self, t, y):
-        forcing = jnp.sum(self.inflow) - jnp.sum(self.sink)
-        return self.current.value(t) * forcing - jnp.sum(self.loss * y)
-
-    def solve_stage(self, t, known, a, guess):
-        operator = self.operator(1 / a)
-        b = known / a + self.current.value(t) * (self.inflow - self.sink)
-        return _solve(operator, self.hierarchy, b, guess, self.rtol)
-
-    def damp(self, y, a, error):
-        shift = (1 / a).astype(self.hierarchy.levels[0].mass.dtype)
-        return self.hierarchy.cycle(shift)(error / a)
-
-    def event(self, t, y):
-        return jnp.min(jnp.where(self.wall, 1 + self.wall_deviation(t, y), jnp.inf))
-
-    def observe(self, t, y):
-        area = jnp.sum(self.wall_area)
-        mean = jnp.sum(self.wall_area * self.wall_deviation(t, y)) / area
-        return {
-            "current_density": self.current.value(t),
-            "lowest_wall_concentration": self.event(t, y),
-            "mean_wall_concentration": 1 + mean,
-        }
-
-    def during(self, t, dt):
-        held = ConstantCurrent(self.current.value(t + dt / 2))
-        return eqx.tree_at(lambda b: b.current, self, held)
-
-    def next_switch(self, t):
-        return self.current.next_switch(t)
-
-    def operator(self, shift: Scalar) -> DiffusionOperator:
-        """(shift · m + loss) u − ∇·(g ∇u)."""
-        return DiffusionOperator(
-            self.mass, self.loss, self.conductance, shift, self.periodic
-        )
-
-    def wall_deviation(self, t: Scalar, y: Cells) -> Cells:
-        """c_s/c₀ − 1 at the plated surface of each cell."""
-        return y - self.current.value(t) * self.drop
-
-
 def sand_time(
     cell: Cell,
     current_density: Any,
     *,
     steps: Steps | None = None,
     max_time: Any = None,
+    run_on: float | None = None,
     linear_tolerance: float | None = None,
     progress: bool = False,
     throw: bool = True,
@@ -165,6 +95,9 @@ def sand_time(
             such as `PulsedCurrent`.
         steps: choice of time steps; `Steps(tolerance=1e-4)` by default.
         max_time: give up waiting for depletion at this time [s].
+        run_on: go on to this multiple of Sand's time and map when each place on the
+            metal is depleted (`depletion_time`; see `depojax.problems.depletion`).
+            A depleted place plates what diffusion brings, the rest shares the rest.
         linear_tolerance: relative residual of the linear solves; 1e-9 in float64, 1e-5
             in float32 by default.
         progress: show a progress bar on stderr.
@@ -183,24 +116,38 @@ def sand_time(
     current = as_current(current_density)
     if max_time is not None:
         check_range("max_time", max_time, 0.0, jnp.inf, "s", open_low=True)
-    elif not isinstance(current, ConstantCurrent) and _can_be_steady(cell):
+    elif not isinstance(current, ConstantCurrent) and can_be_steady(cell):
         raise refuse(
             "max_time", "a time [s] to stop at", None,
             "A pulsed current may never deplete this cell.",
         )
+    if run_on is not None:
+        check_range("run_on", run_on, 1.0, 1e3, open_low=True)
     end = as_float(jnp.inf if max_time is None else max_time)
     tolerance = _linear_tolerance(cell, linear_tolerance)
-    if not progress:
-        solution = _sand_time(cell, current, steps or Steps(), end, tolerance, None)
-    else:
-        from depojax._progress import progress_bar, report_progress
-
-        with progress_bar("Sand's time"):
-            solution = _sand_time(
-                cell, current, steps or Steps(), end, tolerance, report_progress
-            )
+    steps = Steps() if steps is None else steps
+    report = report_progress if progress else None
+    with progress_bar("Sand's time") if progress else contextlib.nullcontext():
+        solution = _sand_time(cell, current, steps, end, tolerance, report)
+        if progress:
             jax.effects_barrier()
-    return _raise_if_failed(solution) if throw else solution
+    if throw:
+        _raise_if_failed(solution)
+    if run_on is not None:
+        with progress_bar("Running on") if progress else contextlib.nullcontext():
+            times, result = depletion_times(solution, run_on, steps, tolerance, report)
+            if progress:
+                jax.effects_barrier()
+        failed = RESULTS.where(solution.result == RESULTS.successful, result, solution.result)
+        solution = eqx.tree_at(
+            lambda s: (s.depletion_time, s.result),
+            solution,
+            (times, failed),
+            is_leaf=lambda x: x is None,
+        )
+        if throw:
+            _raise_if_failed(solution)
+    return solution
 
 
 def limiting_current(cell: Cell, *, linear_tolerance: float | None = None) -> Scalar:
@@ -214,11 +161,11 @@ def limiting_current(cell: Cell, *, linear_tolerance: float | None = None) -> Sc
     """
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
-    if not _can_be_steady(cell):
+    if not can_be_steady(cell):
         return jnp.zeros((), cell.scaffold.pore_fraction.dtype)
     tolerance = _linear_tolerance(cell, linear_tolerance)
     value, good = _limiting_current(cell, tolerance)
-    if not isinstance(good, jax.core.Tracer) and not bool(good):
+    if not is_traced(good) and not bool(good):
         raise SolveError(str(RESULTS[RESULTS.linear_solve_failed]))
     return value
 
@@ -230,93 +177,12 @@ def _limiting_current(cell: Cell, rtol: float):
     return _limit(balance, steady), good
 
 
-def salt_balance(cell: Cell, current: AbstractCurrent, rtol: float) -> SaltBalance:
-    """The discrete salt balance of a cell under a current."""
-    domain = cell.domain()
-    grid, electrolyte = domain.grid, cell.electrolyte
-    D, c0 = electrolyte.diffusivity, electrolyte.concentration
-    smallest = [jax.lax.stop_gradient(jnp.min(width)) for width in grid.widths]
-    volume = smallest[0] * smallest[1] * smallest[2]
-    area = jnp.sum(domain.wall_area)
-    per_current = salt_uptake(electrolyte, grid.footprint) / c0  # Σ N A/(J c₀)
-    taken = per_current * (domain.wall_area / area)
-    wall = jax.lax.stop_gradient(domain.wall_area) > 0
-    drop = jnp.where(wall, per_current / area * domain.wall_distance / D, 0.0)
-    sides = boundary_terms(grid, domain.face_transmission, _far_side(cell, domain, per_current / D))
-    g = without_ends(conductances(grid, domain.face_transmission), grid.periodic)
-    mass = domain.pore_fraction * (grid.volumes / volume)
-    rate = D / volume
-    loss, conductance = rate * sides.loss, tuple(rate * face for face in g)
-    return SaltBalance(
-        mass=mass,
-        loss=loss,
-        conductance=(conductance[0], conductance[1], conductance[2]),
-        inflow=rate * sides.source,
-        sink=taken / volume,
-        drop=drop,
-        wall=wall,
-        wall_area=domain.wall_area,
-        current=current,
-        hierarchy=_low_precision_hierarchy(domain, mass, loss, conductance),
-        rtol=rtol,
-        periodic=grid.periodic,
-    )
-
-
-def steady_deviation(balance: SaltBalance, cell: Cell) -> tuple[Cells, Bool[Array, ""]]:
-    """Steady u per unit of current density, and whether the solve converged."""
-    singular = cell.counter_electrode == "metal"
-    b = balance.inflow - balance.sink
-    operator = balance.operator(jnp.zeros((), b.dtype))
-    guess = jnp.zeros_like(b)
-    u, good, _ = _solve(operator, balance.hierarchy, b, guess, balance.rtol, singular)
-    if singular:  # salt is neither lost nor gained
-        u = u - jnp.sum(balance.mass * u) / jnp.sum(balance.mass)
-    return u, good
-
-
-def _far_side(cell: Cell, domain: Domain, total_flux: Scalar) -> dict:
-    """Condition at the counter electrode, for u and fluxes divided by D."""
-    if cell.counter_electrode == "blocked":
-        return {}
-    if cell.counter_electrode == "metal":
-        top = domain.face_transmission[2][..., -1] * domain.grid.face_areas(2)[..., 0]
-        return {"z+": FixedFlux(total_flux / jnp.sum(top))}
-    return {"z+": FixedValue(jnp.zeros((), domain.pore_fraction.dtype))}
-
-
-def _low_precision_hierarchy(domain: Domain, mass, loss, conductance) -> Hierarchy:
-    """The preconditioner's coefficients: float32 is enough, and no derivative."""
-    # On a line the cycle is the exact inverse: keep its precision.
-    line = sum(n > 1 for n in mass.shape) <= 1
-    dtype = mass.dtype if line else jnp.float32
-
-    def low(x):
-        return jax.lax.stop_gradient(x).astype(dtype)
-
-    grid = jax.tree.map(low, domain.grid)
-    return build_hierarchy(grid, low(mass), low(loss), tuple(low(g) for g in conductance))
-
-
-def _solve(operator, hierarchy, b, guess, rtol, singular=False):
-    """A u = b from a guess: u, whether it converged, iterations."""
-    solver = MultigridCG(rtol=rtol, singular=singular)
-    guess = jax.lax.stop_gradient(guess)
-    scale = jax.lax.stop_gradient(jnp.sqrt(jnp.vdot(b, b)))
-    state = solver.init(operator, {"hierarchy": hierarchy, "scale": scale})
-    solution = lx.linear_solve(
-        operator, b - operator.mv(guess), solver, state=state, throw=False
-    )
-    good = solution.result == lx.RESULTS.successful
-    return guess + solution.value, good, solution.stats["num_steps"]
-
-
 @eqx.filter_jit
 def _sand_time(cell, current, steps, end_time, rtol, report) -> SandSolution:
     balance = salt_balance(cell, current, rtol)
     dtype = balance.mass.dtype
     steps = _with_first_step(steps, balance)
-    if _can_be_steady(cell):
+    if can_be_steady(cell):
         per_current, steady_good = steady_deviation(balance, cell)
         limit = _limit(balance, per_current)
     else:
@@ -395,10 +261,6 @@ def _in_units(history: History, c0: Scalar) -> History:
     return History(history.time, values)
 
 
-def _can_be_steady(cell: Cell) -> bool:
-    return cell.counter_electrode in ("metal", "reservoir")
-
-
 def _linear_tolerance(cell: Cell, asked: float | None) -> float:
     if asked is not None:
         check_range("linear_tolerance", asked, 1e-14, 1e-2)
@@ -406,13 +268,11 @@ def _linear_tolerance(cell: Cell, asked: float | None) -> float:
     return 1e-9 if cell.scaffold.pore_fraction.dtype == jnp.float64 else 1e-5
 
 
-def _raise_if_failed(solution: SandSolution) -> SandSolution:
-    if isinstance(solution.time, jax.core.Tracer):
-        return solution
-    failed = solution.result != RESULTS.successful
-    if bool(failed):
+def _raise_if_failed(solution: SandSolution) -> None:
+    if is_traced(solution.time):
+        return
+    if bool(solution.result != RESULTS.successful):
         raise SolveError(str(RESULTS[solution.result]), solution)
-    return solution
 
 
 def _sentence(solution: SandSolution) -> str:

@@ -55,6 +55,17 @@ class Hierarchy(eqx.Module):
     levels: list[Level]
     periodic: tuple[bool, bool, bool] = static()
 
+    def with_loss(self, extra: Cells) -> "Hierarchy":
+        """The hierarchy of A + diag(extra)."""
+        extra = jax.lax.stop_gradient(extra).astype(self.levels[0].loss.dtype)
+        levels = []
+        for level in self.levels:
+            more = (level.loss + extra, level.coupling + extra)
+            levels.append(eqx.tree_at(lambda x: (x.loss, x.coupling), level, more))
+            if level.starts is not None:
+                extra = restrict(extra, level.starts)
+        return Hierarchy(levels, self.periodic)
+
     def cycle(self, shift: Scalar) -> "Cycle":
         """The W-cycle of A = shift · mass + …"""
         last = self.levels[-1]

@@ -335,6 +335,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "rooting": jnp.asarray(False),
         "root_dt": zero,
         "tries": jnp.zeros((), jnp.int32),
+        "side": jnp.zeros((), jnp.int32),
         "low": zero,
         "g_low": g0,
         "high": zero,
@@ -369,22 +370,29 @@ def _narrow(state, rooting, crossed, dt, g_start, g) -> dict[str, Any]:
     g_low = jnp.where(opened, g_start, state["g_low"])
     high = jnp.where(opened, dt, state["high"])
     g_high = jnp.where(opened, g, state["g_high"])
-    above = rooting & (g > 0)
+    above = rooting & (g > 0)  # the event lies beyond this attempt
     below = rooting & ~(g > 0)
-    g_high_next = jnp.where(below, g, jnp.where(above, g_high / 2, g_high))
-    g_low_next = jnp.where(above, g, jnp.where(below, g_low / 2, g_low))
-    low, high = jnp.where(above, dt, low), jnp.where(below, dt, high)
-    spread = g_low_next - g_high_next
-    share = g_low_next / jnp.where(spread > 0, spread, 1)
-    share = jnp.clip(share, 1e-3, 1 - 1e-3)
+    side = jnp.where(opened, 0, jnp.where(above, 1, jnp.where(below, -1, 0)))
+    again = (side != 0) & (side == state["side"])
+    kept_high = jnp.where(again, g_high / 2, g_high)
+    kept_low = jnp.where(again, g_low / 2, g_low)
+    low, g_low, g_high = (
+        jnp.where(above, dt, low),
+        jnp.where(above, g, jnp.where(below, kept_low, g_low)),
+        jnp.where(below, g, jnp.where(above, kept_high, g_high)),
+    )
+    high = jnp.where(below, dt, high)
+    spread = g_low - g_high
+    share = jnp.clip(g_low / jnp.where(spread > 0, spread, 1), 1e-3, 1 - 1e-3)
     return {
         "rooting": rooting | crossed,
         "root_dt": low + share * (high - low),
         "tries": state["tries"] + rooting,
+        "side": side.astype(jnp.int32),
         "low": low,
-        "g_low": g_low_next,
+        "g_low": g_low,
         "high": high,
-        "g_high": g_high_next,
+        "g_high": g_high,
     }
 
 

@@ -1,0 +1,180 @@
+"""After Sand's time: how depletion spreads over the metal.
+
+Where the wall is depleted it cannot plate more than diffusion brings, and the current
+that it cannot take goes to the rest, which shares it evenly:
+
+    N_i = min(λ, k_i c_P,i),   k = D/δ,   Σ A_i N_i = total uptake
+
+with one λ for the whole surface. Each implicit stage is solved by Newton's method on
+the set of depleted places (two linear solves an iteration), which ends when the set
+stays as it is. The run ends early when diffusion can no longer bring, everywhere
+together, what the current asks for: then the cell cannot go on at this current.
+"""
+
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Scalar
+from depojax.fv.flux import two_point_flux
+from depojax.fv.operators import divergence
+from depojax.problems.salt_balance import SaltBalance, salt_balance, solve_diffusion
+from depojax.solvers.linear import DiffusionOperator
+from depojax.solvers.results import RESULTS
+from depojax.solvers.time import AbstractBalance, Steps, integrate
+
+if TYPE_CHECKING:
+    from depojax.problems.sand import SandSolution
+
+_MOST_SETS = 20  # Newton iterations on the depleted set
+# Below a quarter of a cell the distance to the wall says more about the cut than about
+# diffusion, and a transfer coefficient made of it would be stiff for no reason.
+_SHORTEST_DISTANCE = 0.25
+
+
+class DepletingBalance(AbstractBalance):
+    """The salt balance with depleted places held at c_s = 0."""
+
+    salt: SaltBalance
+    transfer: Cells  # A D/(δ V₀), what diffusion can bring per c_P/c₀ [s-1]
+    start: Scalar  # Sand's time: the run counts from there [s]
+
+    def storage(self, y):
+        return self.salt.storage(y)
+
+    def rate(self, t, y):
+        J = self._current(t)
+        flux = two_point_flux(self.salt.conductance, y, self.salt.periodic)
+        gain = J * self.salt.inflow - self.uptake(t, y)[0]
+        return gain - self.salt.loss * y - divergence(flux)
+
+    def exchange(self, t, y):
+        supply = self._current(t) * jnp.sum(self.salt.inflow)
+        return supply - jnp.sum(self.uptake(t, y)[0]) - jnp.sum(self.salt.loss * y)
+
+    def damp(self, y, a, error):
+        return self.salt.damp(y, a, error)
+
+    def event(self, t, y):
+        """How far diffusion could exceed what is asked, all surface depleted."""
+        brought = jnp.sum(self.transfer * (1 + y))
+        return brought / (self._current(t) * jnp.sum(self.salt.sink)) - 1
+
+    def observe(self, t, y):
+        return {"depleted_share": self._share(self._depleted(t, y))}
+
+    def begin(self, y0):
+        return jnp.full_like(y0, jnp.inf)
+
+    def remember(self, memory, t, y, dt, new):
+        before, after = self._reserve(t, y), self._reserve(t + dt, new)
+        share = before / jnp.where(before > after, before - after, 1.0)
+        when = self.start + t + dt * jnp.clip(share, 0.0, 1.0)
+        first = self.salt.wall & (after <= 0) & jnp.isinf(memory)
+        return jnp.where(first, when, memory)
+
+    def solve_stage(self, t, known, a, guess):
+        """Newton on the depleted set: B u + λ s = rhs,  Σ w (1 + u) + λ Σ s = total."""
+        J, salt = self._current(t), self.salt
+        total = J * jnp.sum(salt.sink)
+        zero = jnp.zeros_like(guess)
+
+        def improve(carry):
+            _, depleted, _, good, count, tries = carry
+            w = jnp.where(depleted, self.transfer, 0.0)
+            s = jnp.where(depleted, 0.0, salt.sink)
+            operator = DiffusionOperator(
+                salt.mass, salt.loss + w, salt.conductance, 1 / a, salt.periodic
+            )
+            hierarchy = salt.hierarchy.with_loss(w)
+            rhs = known / a + J * salt.inflow - w
+            u0, good0, n0 = solve_diffusion(operator, hierarchy, rhs, guess, salt.rtol)
+            u1, good1, n1 = solve_diffusion(operator, hierarchy, s, zero, salt.rtol)
+            room = jnp.sum(s) - jnp.sum(w * u1)
+            level = (total - jnp.sum(w * (1 + u0))) / jnp.where(room > 0, room, 1.0)
+            u = u0 - level * u1
+            new = salt.wall & (self.transfer * (1 + u) < level * salt.sink)
+            settled = jnp.all(new == depleted)
+            return u, new, settled, good & good0 & good1, count + n0 + n1, tries + 1
+
+        start = (guess, self._depleted(t, guess), jnp.asarray(False), jnp.asarray(True))
+        start = (*start, jnp.int32(0), jnp.int32(0))
+        u, _, settled, good, count, _ = jax.lax.while_loop(
+            lambda c: ~c[2] & (c[5] < _MOST_SETS), improve, start
+        )
+        return u, good & settled, count
+
+    def during(self, t, dt):
+        return eqx.tree_at(lambda b: b.salt, self, self.salt.during(t + self.start, dt))
+
+    def next_switch(self, t):
+        return self.salt.next_switch(t + self.start) - self.start
+
+    def uptake(self, t: Scalar, y: Cells) -> tuple[Cells, Scalar]:
+        """What every place takes [s⁻¹], and the level λ that the free ones share."""
+        sink, most = self.salt.sink, self.transfer * (1 + y)
+        total = self._current(t) * jnp.sum(sink)
+
+        def raise_level(_, level):
+            short = most < level * sink
+            free = jnp.sum(jnp.where(short, 0.0, sink))
+            rest = total - jnp.sum(jnp.where(short, most, 0.0))
+            return jnp.where(free > 0, rest / jnp.where(free > 0, free, 1.0), level)
+
+        # Depleted places only ever hand current on: the level rises to its end.
+        level = jax.lax.fori_loop(0, _MOST_SETS, raise_level, self._current(t))
+        return jnp.minimum(level * sink, jnp.where(self.salt.wall, most, 0.0)), level
+
+    def _current(self, t: Scalar) -> Scalar:
+        return self.salt.current.value(t + self.start)
+
+    def _reserve(self, t: Scalar, y: Cells) -> Cells:
+        """What diffusion could bring beyond what the place is asked for [s⁻¹]."""
+        return self.transfer * (1 + y) - self.uptake(t, y)[1] * self.salt.sink
+
+    def _depleted(self, t: Scalar, y: Cells) -> Bool[Array, "x y z"]:
+        return self.salt.wall & (self._reserve(t, y) < 0)
+
+    def _share(self, where: Bool[Array, "x y z"]) -> Scalar:
+        area = self.salt.wall_area
+        return jnp.sum(jnp.where(where, area, 0.0)) / jnp.sum(area)
+
+
+def depletion_times(
+    solution: "SandSolution", run_on: float, steps: Steps, rtol: float, report
+) -> tuple[Cells, RESULTS]:
+    """Time at which each plated place is depleted [s], and how the run ended.
+
+    Runs from Sand's time to `run_on` times it. Infinite where the wall is not depleted
+    by then, or there is no wall. The place that is depleted first has Sand's time.
+    """
+    return _depletion_times(solution, jnp.asarray(run_on), steps, rtol, report)
+
+
+@eqx.filter_jit
+def _depletion_times(solution, run_on, steps, rtol, report):
+    cell = solution.cell
+    salt = salt_balance(cell, solution.current, rtol)
+    dtype = salt.mass.dtype
+    domain = cell.domain()
+    widths = jnp.stack([jnp.min(width) for width in domain.grid.widths])
+    shortest = _SHORTEST_DISTANCE * jnp.min(widths)
+    distance = jnp.maximum(domain.wall_distance, shortest)
+    conducted = cell.electrolyte.diffusivity * domain.wall_area / distance
+    transfer = jnp.where(salt.wall, conducted / jnp.prod(widths), 0.0)
+    time = jnp.where(solution.depleted, solution.time, 0.0)
+    balance = DepletingBalance(salt=salt, transfer=transfer, start=time)
+    u = jnp.where(salt.mass > 0, solution.concentration / cell.electrolyte.concentration - 1, 0)
+    end = jnp.where(solution.depleted, (run_on.astype(dtype) - 1) * time, 0.0)
+    first_step = jnp.exp2(jnp.floor(jnp.log2(jnp.where(time > 0, time, 1.0) / 256)))
+    if steps.fixed is None:
+        steps = eqx.tree_at(
+            lambda s: s.first_step, steps, first_step, is_leaf=lambda x: x is None
+        )
+    run = integrate(balance, u, end, steps, report=report)
+    walls = jnp.where(salt.wall, solution.wall_concentration, jnp.inf)
+    first = solution.depleted & (walls <= jnp.min(walls))
+    return jnp.where(first, time, run.memory), run.result

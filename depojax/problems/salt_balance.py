@@ -1,0 +1,189 @@
+"""The discrete salt balance of a whole cell, with the current spread evenly.
+
+    ∂(ε c)/∂t = ∇·(D_eff ∇c) − N_s a,   N_s = (1 − t₊) J A_footprint / (z₊ν₊F A_true)
+
+Here the physics of `transport`, the geometry of the `Cell` and the solvers meet.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Bool, Int
+
+from depojax._types import Cells, Faces, Scalar, static
+from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
+from depojax.fv.flux import two_point_flux
+from depojax.fv.operators import conductances, divergence, without_ends
+from depojax.physics.transport import salt_uptake
+from depojax.problems.cell import Cell, Domain
+from depojax.problems.protocols import AbstractCurrent, ConstantCurrent
+from depojax.solvers.linear import DiffusionOperator, MultigridCG
+from depojax.solvers.multigrid import Hierarchy, build_hierarchy
+from depojax.solvers.time import AbstractBalance
+
+
+class SaltBalance(AbstractBalance):
+    """The salt balance of a cell in u = c/c₀ − 1, per reference volume V₀.
+
+        m u' = J (inflow − sink) − loss u + ∇·(g ∇u)
+
+    The deviation u starts from zero, so that float32 keeps its small values. All
+    coefficients are per second.
+    """
+
+    mass: Cells  # pore volume / V₀
+    loss: Cells  # conductance of the sides that hold c₀ [s-1]
+    conductance: Faces  # of the inner faces [s-1]
+    inflow: Cells  # at the counter electrode, per current density [m2 A-1 s-1]
+    sink: Cells  # at the plated surface, per current density [m2 A-1 s-1]
+    drop: Cells  # (c_P − c_s)/c₀ per current density [m2 A-1]
+    wall: Bool[Array, "x y z"]
+    wall_area: Cells  # [m2]
+    current: AbstractCurrent
+    hierarchy: Hierarchy
+    rtol: float = static()
+    periodic: tuple[bool, bool, bool] = static()
+
+    def storage(self, y):
+        return self.mass * y
+
+    def rate(self, t, y):
+        flux = two_point_flux(self.conductance, y, self.periodic)
+        forcing = self.current.value(t) * (self.inflow - self.sink)
+        return forcing - self.loss * y - divergence(flux)
+
+    def exchange(self, t, y):
+        forcing = jnp.sum(self.inflow) - jnp.sum(self.sink)
+        return self.current.value(t) * forcing - jnp.sum(self.loss * y)
+
+    def solve_stage(self, t, known, a, guess):
+        operator = self.operator(1 / a)
+        b = known / a + self.current.value(t) * (self.inflow - self.sink)
+        return solve_diffusion(operator, self.hierarchy, b, guess, self.rtol)
+
+    def damp(self, y, a, error):
+        shift = (1 / a).astype(self.hierarchy.levels[0].mass.dtype)
+        return self.hierarchy.cycle(shift)(error / a)
+
+    def event(self, t, y):
+        return jnp.min(jnp.where(self.wall, 1 + self.wall_deviation(t, y), jnp.inf))
+
+    def observe(self, t, y):
+        area = jnp.sum(self.wall_area)
+        mean = jnp.sum(self.wall_area * self.wall_deviation(t, y)) / area
+        return {
+            "current_density": self.current.value(t),
+            "lowest_wall_concentration": self.event(t, y),
+            "mean_wall_concentration": 1 + mean,
+        }
+
+    def during(self, t, dt):
+        held = ConstantCurrent(self.current.value(t + dt / 2))
+        return eqx.tree_at(lambda b: b.current, self, held)
+
+    def next_switch(self, t):
+        return self.current.next_switch(t)
+
+    def operator(self, shift: Scalar) -> DiffusionOperator:
+        """(shift · m + loss) u − ∇·(g ∇u)."""
+        return DiffusionOperator(
+            self.mass, self.loss, self.conductance, shift, self.periodic
+        )
+
+    def wall_deviation(self, t: Scalar, y: Cells) -> Cells:
+        """c_s/c₀ − 1 at the plated surface of each cell."""
+        return y - self.current.value(t) * self.drop
+
+
+def salt_balance(cell: Cell, current: AbstractCurrent, rtol: float) -> SaltBalance:
+    """The discrete salt balance of a cell under a current."""
+    domain = cell.domain()
+    grid, electrolyte = domain.grid, cell.electrolyte
+    D, c0 = electrolyte.diffusivity, electrolyte.concentration
+    smallest = [jax.lax.stop_gradient(jnp.min(width)) for width in grid.widths]
+    volume = smallest[0] * smallest[1] * smallest[2]
+    area = jnp.sum(domain.wall_area)
+    per_current = salt_uptake(electrolyte, grid.footprint) / c0  # Σ N A/(J c₀)
+    taken = per_current * (domain.wall_area / area)
+    wall = jax.lax.stop_gradient(domain.wall_area) > 0
+    drop = jnp.where(wall, per_current / area * domain.wall_distance / D, 0.0)
+    sides = boundary_terms(grid, domain.face_transmission, _far_side(cell, domain, per_current / D))
+    g = without_ends(conductances(grid, domain.face_transmission), grid.periodic)
+    mass = domain.pore_fraction * (grid.volumes / volume)
+    rate = D / volume
+    loss, conductance = rate * sides.loss, tuple(rate * face for face in g)
+    return SaltBalance(
+        mass=mass,
+        loss=loss,
+        conductance=(conductance[0], conductance[1], conductance[2]),
+        inflow=rate * sides.source,
+        sink=taken / volume,
+        drop=drop,
+        wall=wall,
+        wall_area=domain.wall_area,
+        current=current,
+        hierarchy=_low_precision_hierarchy(domain, mass, loss, conductance),
+        rtol=rtol,
+        periodic=grid.periodic,
+    )
+
+
+def steady_deviation(balance: SaltBalance, cell: Cell) -> tuple[Cells, Bool[Array, ""]]:
+    """Steady u per unit of current density, and whether the solve converged."""
+    singular = cell.counter_electrode == "metal"
+    b = balance.inflow - balance.sink
+    operator = balance.operator(jnp.zeros((), b.dtype))
+    guess = jnp.zeros_like(b)
+    u, good, _ = solve_diffusion(operator, balance.hierarchy, b, guess, balance.rtol, singular)
+    if singular:  # salt is neither lost nor gained
+        u = u - jnp.sum(balance.mass * u) / jnp.sum(balance.mass)
+    return u, good
+
+
+def _far_side(cell: Cell, domain: Domain, total_flux: Scalar) -> dict:
+    """Condition at the counter electrode, for u and fluxes divided by D."""
+    if cell.counter_electrode == "blocked":
+        return {}
+    if cell.counter_electrode == "metal":
+        top = domain.face_transmission[2][..., -1] * domain.grid.face_areas(2)[..., 0]
+        return {"z+": FixedFlux(total_flux / jnp.sum(top))}
+    return {"z+": FixedValue(jnp.zeros((), domain.pore_fraction.dtype))}
+
+
+def _low_precision_hierarchy(domain: Domain, mass, loss, conductance) -> Hierarchy:
+    """The preconditioner's coefficients: float32 is enough, and no derivative."""
+    # On a line the cycle is the exact inverse: keep its precision.
+    line = sum(n > 1 for n in mass.shape) <= 1
+    dtype = mass.dtype if line else jnp.float32
+
+    def low(x):
+        return jax.lax.stop_gradient(x).astype(dtype)
+
+    grid = jax.tree.map(low, domain.grid)
+    return build_hierarchy(grid, low(mass), low(loss), tuple(low(g) for g in conductance))
+
+
+def solve_diffusion(
+    operator: DiffusionOperator,
+    hierarchy: Hierarchy,
+    b: Cells,
+    guess: Cells,
+    rtol: float,
+    singular: bool = False,
+) -> tuple[Cells, Bool[Array, ""], Int[Array, ""]]:
+    """A u = b from a guess: u, whether it converged, iterations."""
+    solver = MultigridCG(rtol=rtol, singular=singular)
+    guess = jax.lax.stop_gradient(guess)
+    scale = jax.lax.stop_gradient(jnp.sqrt(jnp.vdot(b, b)))
+    state = solver.init(operator, {"hierarchy": hierarchy, "scale": scale})
+    solution = lx.linear_solve(
+        operator, b - operator.mv(guess), solver, state=state, throw=False
+    )
+    good = solution.result == lx.RESULTS.successful
+    return guess + solution.value, good, solution.stats["num_steps"]
+
+
+def can_be_steady(cell: Cell) -> bool:
+    """Whether the far side can feed a current for ever."""
+    return cell.counter_electrode in ("metal", "reservoir")
