@@ -1,0 +1,66 @@
+"""The command line: `depojax sand cell.toml`, `depojax new`, `depojax info`.
+
+Results go to stdout, all else to stderr. A command ends with 0, with 1 when a solve
+failed, and with 2 for something in the input that its writer can put right.
+"""
+
+import argparse
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from depojax.cli import info, new, sand
+from depojax.cli.words import InputError, say, tell
+from depojax.solvers.results import SolveError
+
+# Each command is a module with `add_arguments(parser)` and `run(arguments)`.
+COMMANDS: dict[str, tuple[ModuleType, str]] = {
+    "sand": (sand, "when and where the ions of a cell run out"),
+    "new": (new, "write an example of a cell file"),
+    "info": (info, "versions, devices, and where things are kept"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors as ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}. See `{self.prog} --help`.")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    try:
+        arguments = _parser().parse_args(words)
+        if arguments.version:
+            return _version()
+        if arguments.command is None:
+            raise InputError("a command is missing. See `depojax --help`.")
+        return COMMANDS[arguments.command][0].run(arguments)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except SolveError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="depojax", description="Ions in metal-anode scaffolds.")
+    parser.add_argument("--version", action="store_true", help="say the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module, words) in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=words, description=words))
+    return parser
+
+
+def _version() -> int:
+    from depojax import __version__
+
+    say(f"depojax {__version__}")
+    return 0
+
+
+def _fail(words: str, code: int) -> int:
+    tell("depojax: error: " + " ".join(words.split()))
+    return code

@@ -1,0 +1,69 @@
+"""The scaffolds that a cell file can name, and how their arguments are read there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from depojax._types import as_float
+from depojax.fv.grid import Grid
+from depojax.scaffold.channels import aligned_channels, stacked_sheets
+from depojax.scaffold.fibres import carbon_cloth, fibre_mat
+from depojax.scaffold.foams import foam
+from depojax.scaffold.foils import foil, grooves, needles, pillars, rough_foil
+from depojax.scaffold.gradients import Graded
+from depojax.scaffold.images import scaffold_from_image
+from depojax.scaffold.packings import sphere_array, sphere_pack
+from depojax.scaffold.random_fields import gaussian_random_field
+from depojax.scaffold.scaffold import Scaffold
+from depojax.scaffold.tpms import gyroid, schwarz_d, schwarz_p
+
+
+def homogenised(
+    shape: Sequence[int],
+    voxel_size: Any,
+    *,
+    porosity: Any,
+    tortuosity_factor: Any,
+    specific_area: Any,
+    wall_distance: Any = 0.0,
+) -> Scaffold:
+    """`Scaffold.homogenised` on equal cells, its numbers or profiles along z.
+
+    Raises `ValueError` as `Scaffold.homogenised`.
+    """
+    grid = Grid.uniform(shape, voxel_size)
+    z = grid.centers[2] / grid.lengths[2]
+
+    def over_cells(value):
+        if isinstance(value, Graded):
+            return value.on_heights(z)[None, None, :]
+        return as_float(value)
+
+    return Scaffold.homogenised(
+        grid,
+        over_cells(porosity),
+        over_cells(tortuosity_factor),
+        over_cells(specific_area),
+        wall_distance=over_cells(wall_distance),
+    )
+
+
+GENERATORS: Mapping[str, Callable[..., Scaffold]] = {
+    "aligned_channels": aligned_channels,
+    "carbon_cloth": carbon_cloth,
+    "fibre_mat": fibre_mat,
+    "foam": foam,
+    "foil": foil,
+    "gaussian_random_field": gaussian_random_field,
+    "grooves": grooves,
+    "gyroid": gyroid,
+    "homogenised": homogenised,
+    "image": scaffold_from_image,
+    "needles": needles,
+    "pillars": pillars,
+    "rough_foil": rough_foil,
+    "schwarz_d": schwarz_d,
+    "schwarz_p": schwarz_p,
+    "sphere_array": sphere_array,
+    "sphere_pack": sphere_pack,
+    "stacked_sheets": stacked_sheets,
+}

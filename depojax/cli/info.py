@@ -1,0 +1,34 @@
+"""`depojax info`: versions, devices, and where compiled programs are kept."""
+
+import argparse
+
+import jax
+
+from depojax.cli.run_folder import as_json
+from depojax.cli.session import cache_folder
+from depojax.cli.words import say
+from depojax.io import provenance
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `depojax info`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say what depojax runs with."""
+    facts = provenance() | {
+        "devices": [
+            f"{device.platform}: {device.device_kind}" for device in jax.devices()
+        ],
+        "precision": "float64 unless --precision or [numerics] says float32",
+        "cache": str(cache_folder()),
+    }
+    if arguments.json:
+        say(as_json(facts).rstrip())
+        return 0
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        words = ", ".join(value) if isinstance(value, list) else value
+        say(f"{name:<{width}}  {words}")
+    return 0

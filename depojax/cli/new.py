@@ -1,0 +1,63 @@
+"""`depojax new cell.toml`: a commented cell file to start from."""
+
+import argparse
+from pathlib import Path
+
+from depojax.cli.run_folder import write_text
+from depojax.cli.words import InputError, say
+
+EXAMPLE = """\
+# A cell for `depojax sand`. Numbers are in SI; a string carries its unit.
+# Keys are the arguments of the functions in depojax: their docstrings say more.
+
+[scaffold]
+generator = "foam"          # or gyroid, fibre_mat, pillars, image, homogenised, …
+shape = [48, 48, 48]        # cells along x, y, and z (collector to separator)
+voxel_size = "2 um"
+porosity = 0.92             # a list is a profile from collector to separator
+pore_diameter = "40 um"
+key = 7                     # of the random numbers
+
+[electrolyte]
+name = "lipf6_ec_emc"       # or its diffusivity, transference_number and charge
+concentration = "1 M"
+temperature = 298.15        # K
+
+[cell]
+metal = "lithium"
+separator = "25 um"         # a free gap; or a table:
+# separator = { thickness = "25 um", porosity = 0.45, tortuosity_factor = 3 }
+counter_electrode = "metal" # or reservoir, blocked, half_infinite
+plated_collector = true
+
+[sand]
+# max_time = "1 hour"
+current_density = "150 mA/cm^2"   # of footprint; or pulses:
+# [sand.current_density]
+# current_density = "300 mA/cm^2"
+# on_time = "1 ms"
+# off_time = "1 ms"
+
+[numerics]
+tolerance = 1e-4            # of each time step
+precision = "float64"       # or "float32"
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `depojax new`."""
+    parser.add_argument("file", nargs="?", default="cell.toml", help="[cell.toml]")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the example."""
+    path = Path(arguments.file)
+    if path.exists() and not arguments.force:
+        raise InputError(f"{path} exists already. Name another one, or add --force.")
+    try:
+        write_text(path, EXAMPLE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error}.") from error
+    say(f"Wrote {path}. Run it with: depojax sand {path}")
+    return 0

@@ -1,0 +1,178 @@
+"""`depojax sand cell.toml`: when and where the ions of a cell run out."""
+
+import argparse
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from depojax.cli import cell_file
+from depojax.cli.run_folder import as_json, open_run_folder, write_text
+from depojax.cli.session import session
+from depojax.cli.words import say, tell
+from depojax.io import save
+from depojax.problems.cell import Cell
+from depojax.problems.sand import SandSolution, sand_time
+from depojax.units import cm, mA, mAh
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `depojax sand`."""
+    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
+    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--precision", help="float64 or float32, over that of the file")
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute Sand's time of a cell file and fill its run folder."""
+    file = cell_file.read_cell_file(arguments.file)
+    precision = arguments.precision or file.precision
+    cell_file.check_precision(precision)
+    with session(precision):
+        return _run(file, arguments, precision)
+
+
+def _run(
+    file: cell_file.CellFile, arguments: argparse.Namespace, precision: str
+) -> int:
+    stages = _Stages(quiet=arguments.quiet)
+    # All that is quickly checked comes before the scaffold, which may take a while.
+    question = cell_file.sand_arguments(file)
+    parts = cell_file.cell_arguments(file)
+    kind, shape = cell_file.scaffold_arguments(file)
+    folder = open_run_folder(
+        arguments.out or Path("run") / Path(arguments.file).stem, file.text
+    )
+    with stages.stage(f"scaffold {kind}"):
+        scaffold = jax.block_until_ready(cell_file.build_scaffold(file))
+        cell = cell_file.build_cell(file, scaffold, parts)
+    with stages.stage("Sand's time"), file.place("sand"):
+        progress = not arguments.quiet and sys.stderr.isatty()
+        solution = jax.block_until_ready(sand_time(cell, progress=progress, **question))
+    seed = {"seed": shape["key"]} if "key" in shape else {}
+    with stages.stage("files"):
+        save(solution, folder / "solution.nc", attributes={"input": file.text} | seed)
+    if not arguments.no_figures:
+        with stages.stage("figures"):
+            _draw(solution, folder / "figures")
+    summary = summarise(solution, precision) | {
+        "wall_time_s": {name: round(spent, 3) for name, spent in stages.times.items()},
+        "folder": str(folder),
+    }
+    write_text(folder / "summary.json", as_json(summary))
+    say(as_json(summary).rstrip() if arguments.json else table(summary))
+    return 0
+
+
+def _draw(solution: SandSolution, folder: Path) -> None:
+    from depojax import plot
+
+    figures = {
+        "slices": plot.slices,
+        "depth_profile": plot.depth_profile,
+        "wall_history": plot.wall_history,
+    }
+    if solution.depletion_time is not None and bool(solution.depleted):
+        figures["depletion_map"] = plot.depletion_map
+    for name, draw in figures.items():
+        plot.save_figure(draw(solution), folder / f"{name}.png")
+
+
+def summarise(solution: SandSolution, precision: str) -> dict[str, Any]:
+    """What came out, in SI; None for what is infinite."""
+    cell: Cell = solution.cell
+    scaffold = cell.scaffold
+    wall = cell.domain().wall_area > 0
+    lowest = jnp.min(jnp.where(wall, solution.wall_concentration, jnp.inf))
+    return {
+        "message": solution.message,
+        "depleted": bool(solution.depleted),
+        "time_s": _number(solution.time),
+        "capacity_C_m2": _number(solution.capacity),
+        "location_m": [float(x) for x in solution.location],
+        "current_density_A_m2": _number(solution.current.mean),
+        "limiting_current_A_m2": _number(solution.limiting_current),
+        "lowest_wall_concentration_mol_m3": _number(lowest),
+        "porosity": _number(scaffold.porosity),
+        "closed_pore_fraction": _number(scaffold.closed_pore_fraction),
+        "specific_area_1_m": _number(scaffold.specific_area),
+        "area_factor": _number(scaffold.area_factor),
+        "metal_area_factor": _number(cell.metal_area / cell.footprint),
+        "cells": list(cell.grid.shape),
+        "salt_balance_error": _number(solution.salt_balance_error),
+        "steps": int(solution.steps),
+        "attempts": int(solution.attempts),
+        "linear_iterations": int(solution.linear_iterations),
+        "precision": precision,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The summary for people: one quantity per line, in the units of the field."""
+    x, y, z = (f"{1e6 * value:.4g}" for value in summary["location_m"])
+    limit = summary["limiting_current_A_m2"]
+    if summary["depleted"]:
+        first = [
+            ("Sand's time", f"{summary['time_s']:.5g} s"),
+            ("Sand's capacity", _in(summary["capacity_C_m2"], mAh / cm**2, "mAh/cm2")),
+            ("depleted first at", f"x, y, z = {x}, {y}, {z} um"),
+        ]
+    else:
+        c = summary["lowest_wall_concentration_mol_m3"]
+        first = [
+            ("Sand's time", "never, or later"),
+            ("lowest wall conc.", f"{c:.5g} mol/m3 at x, y, z = {x}, {y}, {z} um"),
+        ]
+    rows = [
+        *first,
+        ("mean current", _in(summary["current_density_A_m2"], mA / cm**2, "mA/cm2")),
+        ("limiting current", _in(limit, mA / cm**2, "mA/cm2") if limit else "none"),
+        ("porosity", f"{summary['porosity']:.4f}"),
+        ("closed pores", f"{100 * summary['closed_pore_fraction']:.3g} %"),
+        ("specific area", f"{summary['specific_area_1_m'] / 100:.4g} cm-1"),
+        ("area factor", f"{summary['area_factor']:.4g}"),
+        ("salt balance error", f"{summary['salt_balance_error']:.1e}"),
+        ("steps", f"{summary['steps']} ({summary['linear_iterations']} iterations)"),
+        ("wall time", f"{sum(summary['wall_time_s'].values()):.1f} s"),
+        ("results in", summary["folder"]),
+    ]
+    width = max(len(label) for label, _ in rows)
+    lines = [f"{label:<{width}}  {value}" for label, value in rows]
+    return "\n".join([summary["message"], "", *lines])
+
+
+def _in(value: float, unit: float, name: str) -> str:
+    return f"{value / unit:.5g} {name}"
+
+
+class _Stages:
+    """What is being done on stderr, and how long it took."""
+
+    def __init__(self, *, quiet: bool):
+        self.quiet = quiet
+        self.times: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, and say so once it is done."""
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.times[name.split()[0].lower().removesuffix("'s")] = spent
+        if not self.quiet:
+            tell(f"{name} … {spent:.1f} s")

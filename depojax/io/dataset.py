@@ -1,0 +1,197 @@
+"""Solutions and scaffolds as an `xarray.Dataset` for people and other programs.
+
+Dimensions x, y, z [m] at the cell centres (`x_bounds` … hold the cells' sides) and time
+[s]; every variable has `units` and `long_name`. No field is shifted or scaled.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from depojax._checks import refuse
+from depojax.fv.grid import AXES, Grid
+from depojax.io.provenance import provenance
+from depojax.io.state import encode
+from depojax.problems.sand import SandSolution
+from depojax.scaffold.scaffold import Scaffold
+
+
+def to_xarray(
+    solution: SandSolution | Scaffold, *, attributes: Mapping[str, Any] | None = None
+) -> xr.Dataset:
+    """A solution, or a scaffold, as a dataset with units on every variable.
+
+    `attributes` are added to those of the dataset, such as the `seed` of the scaffold.
+
+    Raises `ValueError` for anything else, for a batch of solutions, and while traced.
+    """
+    if isinstance(solution, SandSolution):
+        _check_single(solution, solution.time)
+        dataset = _of_solution(solution)
+    elif isinstance(solution, Scaffold):
+        _check_single(solution, solution.closed_pore_fraction)
+        fields = {"pore_fraction": solution.pore_fraction}
+        fields |= {"surface_area": solution.surface_area}
+        fields |= {"wall_distance": solution.wall_distance}
+        dataset = _on_grid(solution.grid, fields)
+        dataset.attrs["input"] = _described(solution.grid)
+    else:
+        raise refuse(
+            "solution", "a SandSolution or a Scaffold", type(solution).__name__
+        )
+    dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}
+    return dataset
+
+
+# name: (unit, what it is)
+_MEANING = {
+    "concentration": ("mol m-3", "salt concentration at the end of the run"),
+    "wall_concentration": ("mol m-3", "salt concentration at the plated surface"),
+    "depletion_time": (
+        "s",
+        "time of depletion of the plated surface, inf if later",
+    ),
+    "pore_fraction": ("1", "electrolyte volume per cell volume"),
+    "surface_area": ("m2", "plated area in the cell"),
+    "wall_distance": ("m", "signed distance from cell centre to wall"),
+    "current_density": ("A m-2", "plating current per footprint"),
+    "lowest_wall_concentration": (
+        "mol m-3",
+        "lowest salt concentration at the wall",
+    ),
+    "mean_wall_concentration": ("mol m-3", "mean salt concentration at the wall"),
+    "sand_time": ("s", "Sand's time: first depletion, inf if never"),
+    "capacity": ("C m-2", "charge passed per footprint until first depletion"),
+    "limiting_current": ("A m-2", "current per footprint below which nothing depletes"),
+    "end_time": ("s", "end of the run, inf for the steady state"),
+    "salt_balance_error": ("1", "salt found against salt booked, per salt plated"),
+    "steps": ("1", "accepted time steps"),
+    "attempts": ("1", "attempted time steps"),
+    "linear_iterations": ("1", "iterations of all linear solves"),
+    "depleted": ("1", "whether anything was depleted"),
+    "porosity": ("1", "electrolyte volume of the scaffold per its total volume"),
+    "specific_area": ("m-1", "interface area of the scaffold per its total volume"),
+    "closed_pore_fraction": ("1", "volume of closed pores removed, per total volume"),
+}
+
+
+def _of_solution(solution: SandSolution) -> xr.Dataset:
+    cell = solution.cell
+    domain = cell.domain()
+    wall = domain.wall_area > 0
+    fields: dict[str, Any] = {
+        "concentration": solution.concentration,
+        "wall_concentration": jnp.where(wall, solution.wall_concentration, jnp.nan),
+        "pore_fraction": domain.pore_fraction,
+        "surface_area": domain.wall_area,
+    }
+    if solution.depletion_time is not None:
+        fields["depletion_time"] = jnp.where(wall, solution.depletion_time, jnp.nan)
+    dataset = _on_grid(cell.grid, fields)
+    scalars = {
+        "sand_time": solution.time,
+        "capacity": solution.capacity,
+        "limiting_current": solution.limiting_current,
+        "end_time": solution.end_time,
+        "salt_balance_error": solution.salt_balance_error,
+        "steps": solution.steps,
+        "attempts": solution.attempts,
+        "linear_iterations": solution.linear_iterations,
+        "depleted": jnp.asarray(solution.depleted, jnp.int32),
+        "porosity": cell.scaffold.porosity,
+        "specific_area": cell.scaffold.specific_area,
+        "closed_pore_fraction": cell.scaffold.closed_pore_fraction,
+    }
+    for name, value in scalars.items():
+        dataset[name] = _variable(name, (), value)
+    where = {"units": "m", "long_name": "place of the lowest wall concentration"}
+    dataset["location"] = xr.Variable(("axis",), np.asarray(solution.location), where)
+    dataset.coords["axis"] = xr.Variable(("axis",), list(AXES), {"long_name": "axis"})
+    kept = ~np.isnan(np.asarray(solution.history.time))
+    for name, value in solution.history.values.items():
+        dataset[name] = _variable(name, ("time",), np.asarray(value)[kept])
+    dataset.coords["time"] = xr.Variable(
+        ("time",),
+        np.asarray(solution.history.time)[kept],
+        {
+            "units": "s",
+            "long_name": "time since plating began",
+            "standard_name": "time",
+        },
+    )
+    dataset.attrs |= {
+        "title": "Ion depletion in a metal-anode scaffold",
+        "message": solution.message,
+        "input": _described((cell, solution.current)),
+        "precision": str(solution.concentration.dtype),
+    }
+    return dataset
+
+
+def _on_grid(grid: Grid, fields: Mapping[str, Any]) -> xr.Dataset:
+    dataset = xr.Dataset(
+        {n: _variable(n, _CELLS, value) for n, value in fields.items()}
+    )
+    axes = zip(AXES, grid.centers, grid.nodes, strict=True)
+    for axis, centers, nodes in axes:
+        words = {
+            "x": "first axis of the footprint",
+            "y": "second axis of the footprint",
+            "z": "height above the current collector",
+        }
+        about = {"units": "m", "long_name": words[axis], "axis": axis.upper()}
+        sides = np.stack([np.asarray(nodes[:-1]), np.asarray(nodes[1:])], axis=1)
+        dataset.coords[axis] = xr.Variable(
+            (axis,), np.asarray(centers), about | {"bounds": f"{axis}_bounds"}
+        )
+        dataset[f"{axis}_bounds"] = xr.Variable(
+            (axis, "side"),
+            sides,
+            {"units": "m", "long_name": f"sides of the cells, {axis}"},
+        )
+    return dataset
+
+
+def _variable(name: str, dims: tuple[str, ...], value: Any) -> xr.Variable:
+    unit, words = _MEANING[name]
+    return xr.Variable(dims, np.asarray(value), {"units": unit, "long_name": words})
+
+
+def _check_single(solution: Any, scalar: jax.Array) -> None:
+    if isinstance(scalar, jax.core.Tracer):
+        raise refuse(
+            "solution", "a finished one", "a traced one", "Leave jit and grad."
+        )
+    if scalar.ndim:
+        raise refuse(
+            "solution",
+            "one solution",
+            f"a batch of {scalar.shape}",
+            "Pick one: jax.tree.map(lambda leaf: leaf[i], solution).",
+        )
+
+
+def _described(tree: Any) -> str:
+    """All numbers and words of the input but its fields over the grid, as JSON."""
+    structure, arrays = encode(tree)
+
+    def plain(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if "class" in data:
+            kept = {k: v for k, v in data["fields"].items() if k != "pairing"}
+            return {"class": data["class"]} | {k: plain(v) for k, v in kept.items()}
+        (kind, inner), *_ = data.items()
+        if kind in ("jax", "numpy"):
+            array = arrays[inner]
+            return array.tolist() if array.ndim < 2 else f"array {array.shape}"
+        if kind in ("tuple", "list"):
+            return [plain(item) for item in inner]
+        return {k: plain(v) for k, v in inner.items()} if kind == "dict" else inner
+
+    return json.dumps(plain(structure))

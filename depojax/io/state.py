@@ -1,0 +1,176 @@
+"""A solution as plain data and back: structure in JSON, arrays beside it.
+
+Every value of depojax is a frozen dataclass of arrays, plain numbers, words, tuples,
+lists, dicts and other such values. `encode` writes the structure as JSON, in which
+arrays are names; `decode` builds it again without calling any constructor, so that what
+comes back is what was there. Only the classes listed here are ever built: a file cannot
+make anything else happen.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from depojax._checks import refuse
+from depojax.fv.grid import Grid
+from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.metals import Metal
+from depojax.problems.cell import Cell, Separator
+from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
+from depojax.problems.sand import SandSolution
+from depojax.scaffold.gradients import Graded
+from depojax.scaffold.scaffold import Scaffold
+from depojax.solvers.results import RESULTS
+from depojax.solvers.time import History, Steps
+
+CLASSES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        BinaryElectrolyte,
+        Cell,
+        ConstantCurrent,
+        Graded,
+        Grid,
+        History,
+        Metal,
+        PulsedCurrent,
+        SandSolution,
+        Scaffold,
+        Separator,
+        Steps,
+    )
+}
+_ENUMERATIONS: dict[str, Any] = {"RESULTS": RESULTS}
+
+Arrays = dict[str, np.ndarray]
+
+
+def encode(tree: Any, name: str = "") -> tuple[Any, Arrays]:
+    """`tree` as JSON-able data, and its arrays by paths such as `cell.grid.widths.0`.
+
+    Raises `ValueError` for what no file can hold: functions, traced values, unknown
+    classes.
+    """
+    arrays: Arrays = {}
+    return _encode(tree, name, arrays), arrays
+
+
+def _encode(value: Any, path: str, arrays: Arrays) -> Any:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, type(RESULTS.successful)):
+        kind = value._enumeration
+        arrays[path] = np.asarray(value._value)
+        names = list(kind._name_to_item)
+        return {"enumeration": kind.__name__, "names": names, "array": path}
+    if isinstance(value, jax.core.Tracer):
+        raise refuse(
+            path, "a known array", "a traced one", "Save outside of jit and grad."
+        )
+    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        arrays[path] = _plain(value, path)
+        return {"jax" if isinstance(value, jax.Array) else "numpy": path}
+
+    def inner(item: Any, key: Any) -> Any:
+        return _encode(item, f"{path}.{key}" if path else str(key), arrays)
+
+    if isinstance(value, (tuple, list)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [inner(item, index) for index, item in enumerate(value)]}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: inner(item, key) for key, item in value.items()}}
+    kind = type(value)
+    if CLASSES.get(kind.__name__) is not kind:
+        raise refuse(
+            path or "solution",
+            "a value made of depojax's own classes, arrays and words",
+            f"a {kind.__name__}",
+        )
+    fields = [field.name for field in dataclasses.fields(kind)]
+    return {
+        "class": kind.__name__,
+        "fields": {field: inner(getattr(value, field), field) for field in fields},
+    }
+
+
+def _plain(value: Any, path: str) -> np.ndarray:
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        raise refuse(path, "an array of numbers", "a random key", "Save its seed.")
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
+        raise refuse(path, "numbers of 32 or 64 bits, or true and false", array.dtype)
+    return array
+
+
+def decode(data: Any, read: Callable[[str], np.ndarray]) -> Any:
+    """What `encode` was given; `read` returns an array by its path.
+
+    Raises `ValueError` for data that names unknown classes or fields.
+    """
+    if not isinstance(data, dict):
+        return data
+    if "float" in data:
+        return float.fromhex(data["float"])
+    if "jax" in data:
+        return _on_device(read(data["jax"]), data["jax"])
+    if "numpy" in data:
+        return read(data["numpy"])
+    if "tuple" in data:
+        return tuple(decode(item, read) for item in data["tuple"])
+    if "list" in data:
+        return [decode(item, read) for item in data["list"]]
+    if "dict" in data:
+        return {key: decode(item, read) for key, item in data["dict"].items()}
+    if "enumeration" in data:
+        return _member(data, read(data["array"]))
+    return _instance(data, read)
+
+
+def _on_device(array: np.ndarray, path: str) -> jax.Array:
+    on_device = jnp.asarray(array)
+    if on_device.dtype != array.dtype:
+        raise refuse(
+            path,
+            f"JAX to hold {array.dtype}, as the file does",
+            str(on_device.dtype),
+            'Before: jax.config.update("jax_enable_x64", True).',
+        )
+    return on_device
+
+
+def _member(data: dict[str, Any], value: np.ndarray) -> Any:
+    """An outcome by its name: the numbers may mean others in another version."""
+    kind = _known(_ENUMERATIONS, data["enumeration"])
+    members = kind._name_to_item
+    for name in data["names"]:
+        _known(members, name)
+    table = np.asarray(
+        [int(members[name]._value) for name in data["names"]], value.dtype
+    )
+    like = members[data["names"][0]]
+    return eqx.tree_at(lambda item: item._value, like, table[value])
+
+
+def _instance(data: dict[str, Any], read: Callable[[str], np.ndarray]) -> Any:
+    kind = _known(CLASSES, data.get("class", "nothing"))
+    made = object.__new__(kind)
+    wanted = {field.name for field in dataclasses.fields(kind)}
+    if wanted != set(data["fields"]):
+        odd = sorted(wanted ^ set(data["fields"]))
+        raise ValueError(f"{kind.__name__} has other fields in this version: {odd}")
+    for name, value in data["fields"].items():
+        object.__setattr__(made, name, decode(value, read))
+    return made
+
+
+def _known(table: dict[str, Any], name: str) -> Any:
+    if name not in table:
+        raise ValueError(f"it holds a {name}, which this version does not know")
+    return table[name]
