@@ -19,8 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
-from depojax.fv.flux import two_point_flux
-from depojax.fv.operators import divergence
+from depojax.fv.flux import net_outflow
 from depojax.problems.salt_balance import SaltBalance, salt_balance, solve_diffusion
 from depojax.solvers.linear import DiffusionOperator
 from depojax.solvers.results import RESULTS
@@ -47,9 +46,9 @@ class DepletingBalance(AbstractBalance):
 
     def rate(self, t, y):
         J = self._current(t)
-        flux = two_point_flux(self.salt.conductance, y, self.salt.periodic)
+        outflow = net_outflow(self.salt.conductance, y, self.salt.periodic)
         gain = J * self.salt.inflow - self.uptake(t, y)[0]
-        return gain - self.salt.loss * y - divergence(flux)
+        return gain - self.salt.loss * y - outflow
 
     def exchange(self, t, y):
         supply = self._current(t) * jnp.sum(self.salt.inflow)

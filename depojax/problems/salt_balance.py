@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Faces, Scalar, static
 from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
-from depojax.fv.flux import two_point_flux
-from depojax.fv.operators import conductances, divergence, without_ends
+from depojax.fv.flux import net_outflow
+from depojax.fv.operators import conductances, without_ends
 from depojax.physics.transport import salt_uptake
 from depojax.problems.cell import Cell, Domain
 from depojax.problems.protocols import AbstractCurrent, ConstantCurrent
@@ -49,9 +49,9 @@ class SaltBalance(AbstractBalance):
         return self.mass * y
 
     def rate(self, t, y):
-        flux = two_point_flux(self.conductance, y, self.periodic)
+        outflow = net_outflow(self.conductance, y, self.periodic)
         forcing = self.current.value(t) * (self.inflow - self.sink)
-        return forcing - self.loss * y - divergence(flux)
+        return forcing - self.loss * y - outflow
 
     def exchange(self, t, y):
         forcing = jnp.sum(self.inflow) - jnp.sum(self.sink)

@@ -13,8 +13,7 @@ import lineax as lx
 from jaxtyping import Array
 
 from depojax._types import Cells, Faces, Scalar, static
-from depojax.fv.flux import two_point_flux
-from depojax.fv.operators import divergence
+from depojax.fv.flux import net_outflow
 from depojax.solvers.multigrid import Cycle, Hierarchy
 
 
@@ -33,8 +32,8 @@ class DiffusionOperator(lx.AbstractLinearOperator):
     periodic: tuple[bool, bool, bool] = static()
 
     def mv(self, vector: Cells) -> Cells:
-        flux = two_point_flux(self.conductance, vector, self.periodic)
-        return (self.shift * self.mass + self.loss) * vector + divergence(flux)
+        outflow = net_outflow(self.conductance, vector, self.periodic)
+        return (self.shift * self.mass + self.loss) * vector + outflow
 
     def row_sums(self) -> Cells:
         """A applied to the constant 1."""
