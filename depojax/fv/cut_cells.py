@@ -176,19 +176,26 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return jnp.where(safe, numerator / jnp.where(safe, denominator, 1.0), 0.0)
 
 
+def _order(a: Array, b: Array) -> tuple[Array, Array]:
+    # Not minimum and maximum: their derivative compares the result with its arguments,
+    # and a compiler that recomputes one of them with other rounding loses it.
+    swap = a > b
+    return jnp.where(swap, b, a), jnp.where(swap, a, b)
+
+
 def _sort3(a, b, c):
-    a, b = jnp.minimum(a, b), jnp.maximum(a, b)
-    b, c = jnp.minimum(b, c), jnp.maximum(b, c)
-    a, b = jnp.minimum(a, b), jnp.maximum(a, b)
+    a, b = _order(a, b)
+    b, c = _order(b, c)
+    a, b = _order(a, b)
     return a, b, c
 
 
 def _sort4(a, b, c, d):
-    a, b = jnp.minimum(a, b), jnp.maximum(a, b)
-    c, d = jnp.minimum(c, d), jnp.maximum(c, d)
-    a, c = jnp.minimum(a, c), jnp.maximum(a, c)
-    b, d = jnp.minimum(b, d), jnp.maximum(b, d)
-    b, c = jnp.minimum(b, c), jnp.maximum(b, c)
+    a, b = _order(a, b)
+    c, d = _order(c, d)
+    a, c = _order(a, c)
+    b, d = _order(b, d)
+    b, c = _order(b, c)
     return a, b, c, d
 
 

@@ -67,7 +67,10 @@ class SaltBalance(AbstractBalance):
         return self.hierarchy.cycle(shift)(error / a)
 
     def event(self, t, y):
-        return jnp.min(jnp.where(self.wall, 1 + self.wall_deviation(t, y), jnp.inf))
+        # Chosen by place, so that the derivative is that of one wall concentration.
+        deviation = self.wall_deviation(t, y)
+        place = jnp.argmin(jnp.where(self.wall, deviation, jnp.inf))
+        return 1 + deviation.ravel()[jax.lax.stop_gradient(place)]
 
     def observe(self, t, y):
         area = jnp.sum(self.wall_area)

@@ -224,8 +224,9 @@ def _sand_time(cell, current, steps, end_time, rtol, report) -> SandSolution:
 
 def _limit(balance: SaltBalance, per_current: Cells) -> Scalar:
     """Current at which 1 + J (u − drop) first reaches zero on the wall."""
-    fall = jnp.max(jnp.where(balance.wall, balance.drop - per_current, -jnp.inf))
-    return 1 / fall
+    fall = balance.drop - per_current
+    place = jnp.argmax(jnp.where(balance.wall, fall, -jnp.inf))
+    return 1 / fall.ravel()[jax.lax.stop_gradient(place)]
 
 
 def _with_first_step(steps: Steps, balance: SaltBalance) -> Steps:

@@ -23,6 +23,7 @@ from depojax.scaffold.features import (
     uniform_grid,
 )
 from depojax.scaffold.gradients import Field, extremes, on_nodes
+from depojax.scaffold.implicit import join_pores, join_solids
 from depojax.scaffold.scaffold import Scaffold
 
 SECTIONS = ("slit", "square", "round", "hexagonal")
@@ -92,16 +93,16 @@ def _distance_to_axis(section: str, across: Array, y: Array, pitch: Array) -> Ar
             from_nearest_multiple(across - pitch / 2, pitch),
             from_nearest_multiple(y - row / 2, row),
         )
-        return jnp.minimum(even, odd)
+        return join_solids(even, odd)
     second = from_nearest_multiple(y - pitch / 2, pitch)
     if section == "round":
         return norm(first, second)
-    return jnp.maximum(jnp.abs(first), jnp.abs(second))
+    return join_pores(jnp.abs(first), jnp.abs(second))
 
 
 def _hexagonal_norm(x: Array, y: Array) -> Array:
     slanted = jnp.abs(x) / 2 + math.sqrt(0.75) * jnp.abs(y)
-    return jnp.maximum(jnp.abs(x), slanted)
+    return join_pores(jnp.abs(x), slanted)
 
 
 def stacked_sheets(
@@ -162,8 +163,8 @@ def stacked_sheets(
         off_plane = jnp.abs(z - (2 * nearest + parity + 0.5) * height)
         shift = length / 2 if stagger and parity else jnp.zeros_like(length)
         off_slit = jnp.abs(from_nearest_multiple(x - shift, length))
-        levelsets.append(jnp.maximum(off_plane - thickness / 2, width / 2 - off_slit))
-    levelset = levelsets[0] if count == 1 else jnp.minimum(*levelsets)
+        levelsets.append(join_pores(off_plane - thickness / 2, width / 2 - off_slit))
+    levelset = levelsets[0] if count == 1 else join_solids(*levelsets)
     return Scaffold.from_levelset(off_nodes(levelset, grid), grid)
 
 

@@ -31,7 +31,7 @@ from depojax.scaffold.features import (
     uniform_grid,
 )
 from depojax.scaffold.gradients import Field, on_nodes
-from depojax.scaffold.implicit import at_porosity, level_of
+from depojax.scaffold.implicit import at_porosity, join_solids, level_of
 from depojax.scaffold.scaffold import Scaffold
 
 Line = tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]  # point, direction
@@ -195,7 +195,7 @@ def _distance_to_lines(grid: Grid, lines: list[Line]) -> Nodes:
         # |offset × direction|²: no cancellation far along the line
         square = (dy * uz - dz * uy) ** 2 + (dz * ux - dx * uz) ** 2
         square = square + (dx * uy - dy * ux) ** 2
-        return jnp.minimum(least, square), None
+        return join_solids(least, square), None
 
     start = jnp.full([n + 1 for n in grid.shape], jnp.inf, grid.dtype)
     square, _ = jax.lax.scan(closer, start, (points, directions))
@@ -318,7 +318,7 @@ def _solid_tows(grid, weave, width, filament_diameter, porosity) -> Scaffold:
         across, above = _from_tow(grid, weave, along_x)
         return norm(across / half_width, above / half_height)
 
-    size = jnp.minimum(ellipse(True), ellipse(False))
+    size = join_solids(ellipse(True), ellipse(False))
     if porosity is None:
         levelset = off_nodes((size - 1) * half_height, grid)
         return Scaffold.from_levelset(levelset, grid)
@@ -349,7 +349,7 @@ def _distance_to_filaments(grid, weave, width, radius, count) -> Nodes:
         parameters = (_from_tow(grid, weave, along_x), places)
         which = nearest(distance, count, parameters)
         fields.append(distance(which, parameters))
-    return jnp.minimum(*fields)
+    return join_solids(*fields)
 
 
 def _check_at_most(argument: str, value: Any, limit: Any, name: str) -> None:

@@ -23,6 +23,7 @@ from depojax.scaffold.features import (
     uniform_grid,
 )
 from depojax.scaffold.gradients import Field, extremes, on_nodes
+from depojax.scaffold.implicit import join_pores, join_solids
 from depojax.scaffold.scaffold import Scaffold
 
 ARRANGEMENTS = ("square", "hexagonal")
@@ -93,7 +94,7 @@ def pillars(
     _check_apart("diameter", width, spacing, grid)
     z = grid.node_mesh()[2]
     side = _distance_to_axis(grid, spacing, arrangement) - width / 2
-    levelset = jnp.maximum(side, z - as_float(height))
+    levelset = join_pores(side, z - as_float(height))
     return Scaffold.from_levelset(off_nodes(levelset, grid), grid)
 
 
@@ -203,12 +204,12 @@ def grooves(
     x, _, z = grid.node_mesh()
     inside = trench / 2 - jnp.abs(from_nearest_multiple(x - spacing / 2, spacing))
     if floor is None:
-        levelset = jnp.maximum(inside, z - top)
+        levelset = join_pores(inside, z - top)
     else:
         check_resolved("floor", floor, grid)
         bottom = as_float(floor)
         top = top + bottom
-        levelset = jnp.minimum(jnp.maximum(inside, z - top), z - bottom)
+        levelset = join_solids(join_pores(inside, z - top), z - bottom)
     _check_below_top("depth (and floor)", top, grid)
     return Scaffold.from_levelset(off_nodes(levelset, grid), grid)
 
@@ -303,7 +304,7 @@ def _distance_to_axis(grid: Grid, pitch: Array, arrangement: str) -> Array:
     row = math.sqrt(3.0) * pitch
     even = norm(from_nearest_multiple(x - middle, pitch), from_nearest_multiple(y, row))
     odd = norm(from_nearest_multiple(x, pitch), from_nearest_multiple(y - row / 2, row))
-    return jnp.minimum(even, odd)
+    return join_solids(even, odd)
 
 
 def _check_apart(argument: str, width: Any, pitch: Array, grid: Grid) -> None:

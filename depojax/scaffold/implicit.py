@@ -6,6 +6,7 @@ join by the smaller of their level sets, two pores by the larger. A generator ma
 `at_porosity` then finds the level at which it has the porosity that was asked for.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,10 +15,10 @@ import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float
 
-from depojax._checks import check_fraction, check_range, refuse
+from depojax._checks import check_fraction, check_plausible, check_range, refuse
 from depojax._types import Nodes, Scalar
 from depojax.fv.cut_cells import volume_fractions
-from depojax.fv.grid import Grid
+from depojax.fv.grid import Grid, along
 from depojax.scaffold.gradients import on_nodes
 from depojax.scaffold.scaffold import Scaffold
 
@@ -34,11 +35,37 @@ def as_key(key: Any) -> Array:
     raise refuse("key", "a whole number or jax.random.key(seed)", repr(key))
 
 
+def porosity_on_nodes(
+    porosity: Any, grid: Grid, low: float, high: float, cure: str
+) -> Array:
+    """The porosity asked for, on the nodes; refused outside [low, high]."""
+    target = on_nodes(porosity, grid).astype(grid.dtype)
+    check_fraction("porosity", target)
+    check_range("porosity", target, *_with_slack(low, high), cure=cure)
+    return target
+
+
+def in_voxels(
+    argument: str, length: Array, grid: Grid, low: float, high: float, cure: str
+) -> Array:
+    """A `length` [m] in voxels of a uniform grid; refused outside [low, high]."""
+    check_plausible(argument, length, 1e-9, 0.1, "m", "60 * um")
+    voxels = length.astype(grid.dtype) / grid.widths[0][0]
+    check_range(argument, voxels, *_with_slack(low, high), unit="voxels", cure=cure)
+    return voxels
+
+
+def _with_slack(low: float, high: float) -> tuple[float, float]:
+    # 0.8 in float32 is more than 0.8
+    return low * (1 - 3e-7), high * (1 + 3e-7)
+
+
 def join_solids(*levelsets: Array) -> Array:
     """The union of solids (intersection of pores): the smallest level set."""
     joined = levelsets[0]
     for levelset in levelsets[1:]:
-        joined = jnp.minimum(joined, levelset)
+        # A choice, not a minimum: see the note on order in `fv.cut_cells`.
+        joined = jnp.where(levelset < joined, levelset, joined)
     return joined
 
 
@@ -64,12 +91,26 @@ def at_porosity(shape_field: Nodes, grid: Grid, porosity: Any) -> Scaffold:
     own level–porosity curve at each place, and a common shift makes the mean exact.
     Differentiable in the shape field and the porosity (implicit function theorem).
     """
-    return Scaffold.from_levelset(shape_field - level_of(shape_field, grid, porosity), grid)
+    return Scaffold.from_levelset(
+        shape_field - level_of(shape_field, grid, porosity), grid
+    )
 
 
 def _cell_porosity(values: Nodes, grid: Grid) -> Scalar:
     volumes = grid.volumes
     return jnp.sum(volume_fractions(values) * volumes) / jnp.sum(volumes)
+
+
+def _mean_over(grid: Grid, values: Array) -> Scalar:
+    """Volume mean of node values (broadcastable), linear in between."""
+    for axis, width in enumerate(grid.widths):
+        n = values.shape[axis]
+        if n > 1:
+            below = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
+            above = jax.lax.slice_in_dim(values, 1, n, axis=axis)
+            share = along(width / jnp.sum(width), axis).astype(values.dtype)
+            values = jnp.sum((below + above) / 2 * share, axis=axis, keepdims=True)
+    return jnp.reshape(values, ())
 
 
 def level_of(shape_field: Nodes, grid: Grid, porosity: Any) -> Float[Array, "..."]:
@@ -87,7 +128,7 @@ def _level(shape_field: Nodes, grid: Grid, target: Array) -> Array:
     levels, porosities = _level_curve(shape_field)
     # porosities fall as levels rise; interp wants them rising
     level = jnp.interp(target, porosities[::-1], levels[::-1]).astype(shape_field.dtype)
-    mean = jnp.mean(target * jnp.ones((1, 1, grid.shape[2] + 1), shape_field.dtype))
+    mean = _mean_over(grid, target)
     scale = jax.lax.stop_gradient(levels[-1] - levels[0])
 
     def excess(shift, args):
@@ -111,13 +152,21 @@ def _level_curve(shape_field: Nodes, knots: int = 64) -> tuple[Array, Array]:
 
     A cell counts as open in proportion to where the level lies between its corners.
     """
-    window = (2, 2, 2)
-    high = jax.lax.reduce_window(shape_field, -jnp.inf, jax.lax.max, window, (1, 1, 1), "VALID")
-    low = jax.lax.reduce_window(shape_field, jnp.inf, jax.lax.min, window, (1, 1, 1), "VALID")
+    high = _over_corners(jnp.maximum, shape_field)
+    low = _over_corners(jnp.minimum, shape_field)
     width = jnp.maximum(high - low, 1e-6 * (jnp.max(high) - jnp.min(low)))
     levels = jnp.linspace(jnp.min(low), jnp.max(high), knots)
 
+    @jax.checkpoint  # or the gradient holds one field per level
     def porosity(level):
         return jnp.mean(jnp.clip((high - level) / width, 0.0, 1.0))
 
     return levels, jax.lax.map(porosity, levels)
+
+
+def _over_corners(pick: Callable[[Array, Array], Array], values: Nodes) -> Array:
+    """Largest or smallest corner value of each cell."""
+    for axis, n in enumerate(values.shape):
+        lower = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
+        values = pick(lower, jax.lax.slice_in_dim(values, 1, n, axis=axis))
+    return values

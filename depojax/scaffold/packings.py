@@ -38,7 +38,7 @@ from depojax.scaffold.features import (
     uniform_grid,
 )
 from depojax.scaffold.gradients import Field, extremes, on_nodes
-from depojax.scaffold.implicit import at_porosity
+from depojax.scaffold.implicit import at_porosity, join_solids
 from depojax.scaffold.scaffold import Scaffold
 
 DENSEST = 0.60  # solid fraction of the random packing whose spheres just touch
@@ -180,7 +180,7 @@ def _distance_to_lattice(grid: Grid, lattice: Lattice, period: Array) -> Nodes:
             from_nearest_multiple(x - shift * period, period)
             for x, shift in zip(grid.node_mesh(), place, strict=True)
         ]
-        least = jnp.minimum(least, norm(*offset))
+        least = join_solids(least, norm(*offset))
     return least
 
 
