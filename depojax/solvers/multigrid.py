@@ -85,7 +85,7 @@ class Cycle(eqx.Module):
     """One symmetric W-cycle: an approximate inverse for a Krylov method."""
 
     hierarchy: Hierarchy
-    inverse_diagonal: list[Cells]
+    inverse_diagonal: list[Array]
     shift: Scalar
     coarsest: Float[Array, "n n"] | None
 
@@ -170,7 +170,7 @@ def face_sum(conductance: Faces) -> Cells:
     return total
 
 
-def restrict(values: Cells, starts: tuple[tuple[int, ...], ...]) -> Cells:
+def restrict(values: Cells, starts: tuple[tuple[int, ...], ...]) -> Array:
     """Sum the cells of each coarse cell."""
     for axis, start in enumerate(starts):
         values = restrict_axis(values, start, axis)
@@ -197,7 +197,7 @@ def restrict_axis(values: Array, starts: tuple[int, ...], axis: int) -> Array:
     return jnp.take(values, first, axis=axis) + jnp.take(values, second, axis=axis) * along(both, axis)
 
 
-def prolong(coarse: Cells, starts: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> Cells:
+def prolong(coarse: Cells, starts: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> Array:
     """Give every fine cell the value of its coarse cell."""
     for axis, (start, n) in enumerate(zip(starts, shape, strict=True)):
         if len(start) == n:

@@ -263,7 +263,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         change = jnp.where(finite & good, change, -2.0 * _RUNGS)
         growth = jnp.clip(change, -4 * _RUNGS, _RUNGS).astype(rung.dtype)
         shrink = jnp.minimum(growth, -1)
-        grown = jnp.maximum(growth, 0) * (dt >= 0.99 * ladder)
+        grown = jnp.where(dt >= 0.99 * ladder, jnp.maximum(growth, 0), 0)
         next_rung = rung + jnp.where(accept, jnp.where(growth < 0, growth, grown), shrink)
         at_switch = accept & (dt >= room) & (t + dt < end_time)
         next_rung = jnp.where(at_switch, 0, next_rung)
@@ -271,7 +271,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         if steps.fixed is not None:
             next_rung = rung
 
-        count_steps = state["steps"] + accept
+        count_steps = state["steps"] + accept.astype(jnp.int32)
         index = state["steps"]
         history = jax.lax.cond(
             accept,
@@ -387,7 +387,7 @@ def _narrow(state, rooting, crossed, dt, g_start, g) -> dict[str, Any]:
     return {
         "rooting": rooting | crossed,
         "root_dt": low + share * (high - low),
-        "tries": state["tries"] + rooting,
+        "tries": state["tries"] + rooting.astype(jnp.int32),
         "side": side.astype(jnp.int32),
         "low": low,
         "g_low": g_low,
