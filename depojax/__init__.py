@@ -1,15 +1,37 @@
-"""depojax: when and where ions run out in a 3D metal-anode scaffold."""
+"""depojax: when and where ions run out in a 3D metal-anode scaffold.
 
-from depojax import units
-from depojax.fv.grid import Grid
+    foam = depojax.foam(shape, voxel_size, porosity=…, pore_diameter=…, key=…)
+    cell = depojax.Cell(foam, electrolyte, separator=…)
+    depojax.sand_time(cell, current_density).time
+
+The README has the whole of it in ten lines.
+"""
+
+from depojax import io, plot, units
+from depojax.fv.grid import Grid, stretched_widths
+from depojax.io import load, save
 from depojax.physics import electrolytes, metals
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
+from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
+from depojax.scaffold.channels import aligned_channels, stacked_sheets
+from depojax.scaffold.fibres import carbon_cloth, fibre_mat
+from depojax.scaffold.foams import foam
+from depojax.scaffold.foils import foil, grooves, needles, pillars, rough_foil
 from depojax.scaffold.gradients import Graded
+from depojax.scaffold.measures import (
+    connected_fraction,
+    percolates,
+    pore_size_distribution,
+    report,
+)
+from depojax.scaffold.packings import sphere_array, sphere_pack
+from depojax.scaffold.random_fields import gaussian_random_field
 from depojax.scaffold.scaffold import Scaffold
+from depojax.scaffold.tpms import gyroid, schwarz_d, schwarz_p
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Steps
 
@@ -27,10 +49,37 @@ __all__ = [
     "Separator",
     "SolveError",
     "Steps",
+    "aligned_channels",
+    "carbon_cloth",
+    "connected_fraction",
     "electrolytes",
+    "fibre_mat",
+    "foam",
+    "foil",
+    "gaussian_random_field",
+    "grooves",
+    "gyroid",
+    "io",
     "limiting_current",
+    "load",
     "metals",
+    "needles",
+    "percolates",
+    "pillars",
+    "planar_limiting_current",
+    "planar_sand_time",
+    "plot",
+    "pore_size_distribution",
+    "report",
+    "rough_foil",
     "sand_time",
+    "save",
+    "schwarz_d",
+    "schwarz_p",
+    "sphere_array",
+    "sphere_pack",
+    "stacked_sheets",
+    "stretched_widths",
     "units",
 ]
 
