@@ -34,7 +34,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from depojax._checks import check_integer, check_range, refuse
-from depojax._types import Scalar, quantity, static
+from depojax._types import Scalar, as_float, quantity, static
 from depojax.solvers.results import RESULTS
 
 _GAMMA = 2 - math.sqrt(2)
@@ -97,6 +97,10 @@ class AbstractBalance(eqx.Module):
         return memory
 
 
+def _as_float_if_given(value: Any) -> Scalar | None:
+    return None if value is None else as_float(value)
+
+
 class Steps(eqx.Module):
     """How to choose time steps: adaptively by `tolerance`, or `fixed` in seconds.
 
@@ -109,8 +113,8 @@ class Steps(eqx.Module):
     """
 
     tolerance: Scalar = quantity(default=1e-4)
-    first_step: Scalar | None = eqx.field(default=None)
-    fixed: Scalar | None = eqx.field(default=None)
+    first_step: Scalar | None = eqx.field(default=None, converter=_as_float_if_given)
+    fixed: Scalar | None = eqx.field(default=None, converter=_as_float_if_given)
     max_steps: int = static(default=1024)
 
     def __check_init__(self):
