@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Compilation takes most of the tests' time and runs on one core: use them all.
+PARALLEL := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -17,10 +19,10 @@ run: .venv/run.stamp ## Compute Sand's time of a foam; results in run/foam
 	@echo "Results are in run/foam."
 
 test: .venv/test.stamp ## Run the tests but for the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-all: .venv/test.stamp ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: .venv/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check
