@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
+import jax
+
 from depojax.cli import info, new, sand
 from depojax.cli.words import InputError, say, tell
 from depojax.solvers.results import SolveError
@@ -41,6 +43,11 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except SolveError as error:
         return _fail(str(error), 1)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not _is_short_of_memory(error):
+            raise
+        words = "out of memory: take fewer cells (shape), or --precision float32."
+        return _fail(words, 1)
     except KeyboardInterrupt:
         return _fail("interrupted.", 130)
 
@@ -59,6 +66,10 @@ def _version() -> int:
 
     say(f"depojax {__version__}")
     return 0
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _fail(words: str, code: int) -> int:

@@ -41,7 +41,8 @@ _CELL = ("metal", "separator", "counter_electrode", "plated_collector")
 _NOT_ASKED = ("cell", "steps", "linear_tolerance", "progress", "throw")
 
 _WHOLE = ("cells", "fibres", "filaments", "key", "layers", "max_steps", "sheets")
-_AS_WRITTEN = ("axes", "charge", "dtype", "pore", "reference", "name", "solid")
+_WORDS = ("axes", "dtype", "name", "reference")
+_AS_WRITTEN = ("charge", "pore", "solid")
 
 
 class CellFile(NamedTuple):
@@ -112,8 +113,8 @@ def check_precision(precision: Any) -> None:
 def build_electrolyte(file: CellFile) -> BinaryElectrolyte:
     """The electrolyte of a cell file: a known one, from its ions, or by properties."""
     table = file.tables["electrolyte"]
-    name = table.get("name", "")
     with file.place("electrolyte"):
+        name = _word("name", table.get("name", ""))
         if name in electrolytes.KNOWN:
             solution = electrolytes.KNOWN[name]
             given = {key: value for key, value in table.items() if key != "name"}
@@ -127,14 +128,14 @@ def build_electrolyte(file: CellFile) -> BinaryElectrolyte:
         return make(**_arguments(make, table, file, "an electrolyte"))
 
 
-def _refuse_electrolyte(name: Any) -> None:
+def _refuse_electrolyte(name: str) -> None:
     cure = "Or give its diffusivity, transference_number and charge."
     if not name:
         known = ", ".join(sorted(electrolytes.KNOWN))
         raise InputError(f"name: missing. Known: {known}. {cure}")
     raise InputError(
         f"name: expected a known electrolyte, got {name!r}. "
-        f"{nearest(str(name), electrolytes.KNOWN)} {cure}"
+        f"{nearest(name, electrolytes.KNOWN)} {cure}"
     )
 
 
@@ -155,10 +156,10 @@ def scaffold_arguments(file: CellFile) -> tuple[str, dict[str, Any]]:
             kind = table.get("kind")
             hint = f'Write generator = "{kind}". ' if kind in GENERATORS else ""
             raise InputError(f"generator: missing. {hint}Known: {known}.")
-        if name not in GENERATORS:
+        if _word("generator", name) not in GENERATORS:
             raise InputError(
                 f"generator: expected a known scaffold, got {name!r}. "
-                f"{nearest(str(name), GENERATORS)}"
+                f"{nearest(name, GENERATORS)}"
             )
         return name, _arguments(GENERATORS[name], table, file, name)
 
@@ -225,7 +226,7 @@ def build_cell(file: CellFile, scaffold: Scaffold, arguments: dict[str, Any]) ->
 
 
 def _metal(name: Any) -> Metal:
-    if name not in metals.KNOWN:
+    if _word("metal", name) not in metals.KNOWN:
         raise InputError(
             f"metal: expected a known metal, got {name!r}. "
             f"{nearest(str(name), metals.KNOWN)}"
@@ -270,6 +271,8 @@ def _turn(
     annotation = None if parameter is None else parameter.annotation
     if key == "image":
         return str(file.path.parent / _word(key, value))
+    if key in _WORDS or annotation is str:
+        return _word(key, value)
     if key in _AS_WRITTEN:
         return tuple(value) if key == "charge" and isinstance(value, list) else value
     if key in ("shape", "periodic"):
@@ -281,8 +284,6 @@ def _turn(
         if not isinstance(value, bool):
             raise InputError(f"{key}: expected true or false, got {value!r}.")
         return value
-    if annotation is str:
-        return _word(key, value)
     if isinstance(value, list):
         values = as_float([parse_quantity(v, key) for v in value])
         return values if key in ("voxel_size", "phase") else Graded(values)

@@ -49,8 +49,9 @@ ARGUMENT_UNITS = {
     **dict.fromkeys(
         (
             "angle", "anisotropy", "disorder", "half_angle", "linear_tolerance",
-            "phase", "porosity", "smoothing", "solid_fraction", "thermodynamic_factor",
-            "threshold", "tolerance", "tortuosity_factor", "transference_number",
+            "phase", "porosity", "run_on", "smoothing", "solid_fraction",
+            "thermodynamic_factor", "threshold", "tolerance", "tortuosity_factor",
+            "transference_number",
         ),
         "",
     ),
@@ -147,5 +148,6 @@ def _example(unit: str) -> str:
         "A/m^2": "20 mA/cm^2",
         "mol/m^3": "1 M",
         "m^2/s": "3e-6 cm^2/s",
+        "K": "298.15 K",
     }
     return examples.get(unit, f"1 {unit}")

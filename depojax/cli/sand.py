@@ -77,10 +77,11 @@ def _draw(solution: SandSolution, folder: Path) -> None:
     from depojax import plot
 
     figures = {
-        "slices": plot.slices,
         "depth_profile": plot.depth_profile,
         "wall_history": plot.wall_history,
     }
+    if sum(n > 1 for n in solution.cell.grid.shape) > 1:
+        figures["slices"] = plot.slices
     if solution.depletion_time is not None and bool(solution.depleted):
         figures["depletion_map"] = plot.depletion_map
     for name, draw in figures.items():

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -26,10 +27,17 @@ def session(precision: str) -> Iterator[None]:
         "jax_persistent_cache_min_compile_time_secs": 0.2,
     }
     before = {name: getattr(jax.config, name) for name in wanted}
-    for name, value in wanted.items():
-        jax.config.update(name, value)
+    _configure(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
+        _configure(before)
+
+
+def _configure(values: dict[str, Any]) -> None:
+    # Programs that were traced in the other precision are not told apart everywhere
+    # in JAX (loops inside of jax.checkpoint, 0.10): forget them.
+    if values["jax_enable_x64"] != jax.config.read("jax_enable_x64"):
+        jax.clear_caches()
+    for name, value in values.items():
+        jax.config.update(name, value)

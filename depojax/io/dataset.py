@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from depojax._checks import refuse
+from depojax._types import is_traced
 from depojax.fv.grid import AXES, Grid
 from depojax.io.provenance import provenance
 from depojax.io.state import encode
@@ -134,9 +135,7 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
 
 
 def _on_grid(grid: Grid, fields: Mapping[str, Any]) -> xr.Dataset:
-    dataset = xr.Dataset(
-        {n: _variable(n, _CELLS, value) for n, value in fields.items()}
-    )
+    dataset = xr.Dataset({n: _variable(n, AXES, value) for n, value in fields.items()})
     axes = zip(AXES, grid.centers, grid.nodes, strict=True)
     for axis, centers, nodes in axes:
         words = {
@@ -163,7 +162,7 @@ def _variable(name: str, dims: tuple[str, ...], value: Any) -> xr.Variable:
 
 
 def _check_single(solution: Any, scalar: jax.Array) -> None:
-    if isinstance(scalar, jax.core.Tracer):
+    if is_traced(scalar):
         raise refuse(
             "solution", "a finished one", "a traced one", "Leave jit and grad."
         )

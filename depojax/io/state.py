@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from depojax._checks import refuse
+from depojax._types import is_traced
 from depojax.fv.grid import Grid
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
@@ -67,10 +68,10 @@ def _encode(value: Any, path: str, arrays: Arrays) -> Any:
         return {"float": value.hex()}
     if isinstance(value, type(RESULTS.successful)):
         kind = value._enumeration
-        arrays[path] = np.asarray(value._value)
+        number = _encode(value._value, path, arrays)
         names = list(kind._name_to_item)
-        return {"enumeration": kind.__name__, "names": names, "array": path}
-    if isinstance(value, jax.core.Tracer):
+        return {"enumeration": kind.__name__, "names": names, "number": number}
+    if is_traced(value):
         raise refuse(
             path, "a known array", "a traced one", "Save outside of jit and grad."
         )
@@ -86,7 +87,7 @@ def _encode(value: Any, path: str, arrays: Arrays) -> Any:
         return {kind: [inner(item, index) for index, item in enumerate(value)]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: inner(item, key) for key, item in value.items()}}
-    kind = type(value)
+    kind: Any = type(value)
     if CLASSES.get(kind.__name__) is not kind:
         raise refuse(
             path or "solution",
@@ -129,7 +130,7 @@ def decode(data: Any, read: Callable[[str], np.ndarray]) -> Any:
     if "dict" in data:
         return {key: decode(item, read) for key, item in data["dict"].items()}
     if "enumeration" in data:
-        return _member(data, read(data["array"]))
+        return _member(data, decode(data["number"], read))
     return _instance(data, read)
 
 
@@ -145,17 +146,18 @@ def _on_device(array: np.ndarray, path: str) -> jax.Array:
     return on_device
 
 
-def _member(data: dict[str, Any], value: np.ndarray) -> Any:
+def _member(data: dict[str, Any], value: jax.Array | np.ndarray) -> Any:
     """An outcome by its name: the numbers may mean others in another version."""
     kind = _known(_ENUMERATIONS, data["enumeration"])
     members = kind._name_to_item
     for name in data["names"]:
         _known(members, name)
-    table = np.asarray(
-        [int(members[name]._value) for name in data["names"]], value.dtype
-    )
+    numbers = [int(members[name]._value) for name in data["names"]]
+    known = np.asarray(np.asarray(numbers, value.dtype)[np.asarray(value)])
+    if isinstance(value, jax.Array):
+        known = jnp.asarray(known)
     like = members[data["names"][0]]
-    return eqx.tree_at(lambda item: item._value, like, table[value])
+    return eqx.tree_at(lambda item: item._value, like, known)
 
 
 def _instance(data: dict[str, Any], read: Callable[[str], np.ndarray]) -> Any:

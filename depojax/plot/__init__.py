@@ -1,0 +1,19 @@
+"""Figures of solutions and scaffolds.
+
+Each function returns a matplotlib `Figure` and shows nothing: a notebook displays it,
+`save_figure` writes it. Lengths are in µm, concentrations in mol L⁻¹; colours are
+those of viridis and of Okabe & Ito, told apart by all eyes and in grey.
+"""
+
+from depojax.plot.parts import save_figure
+from depojax.plot.profiles import depletion_map, depth_profile, wall_history
+from depojax.plot.sections import scaffold, slices
+
+__all__ = [
+    "depletion_map",
+    "depth_profile",
+    "save_figure",
+    "scaffold",
+    "slices",
+    "wall_history",
+]
