@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 Scalar = Float[Array, ""]
@@ -41,7 +42,7 @@ def static(**kwargs: Any) -> Any:
 
 def is_traced(value: Any) -> bool:
     """Whether `value` is known only inside a transformation (jit, grad, vmap)."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def concrete(value: Any) -> np.ndarray | None:

@@ -36,7 +36,7 @@ class FixedValue(eqx.Module):
 
 
 class FixedFlux(eqx.Module):
-    """`influx` enters per open area of the side (a number, or an array over its faces)."""
+    """`influx` enters per open area of the side (one number, or one per face)."""
 
     influx: Float[Array, "..."] = quantity()
 

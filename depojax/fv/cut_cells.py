@@ -47,8 +47,8 @@ def cut_cells(
     Apertures below `smallest_aperture` count as closed: they carry nothing and only
     spoil the conditioning. A cell with no open face is closed altogether.
     """
-    apertures = face_apertures(values)
-    apertures = tuple(jnp.where(a < smallest_aperture, 0.0, a) for a in apertures)
+    x, y, z = (jnp.where(a < smallest_aperture, 0.0, a) for a in face_apertures(values))
+    apertures = (x, y, z)
     reachable = _any_open_face(apertures)
     fraction = jnp.where(reachable, volume_fractions(values), 0.0)
     # An open face without volume behind it would be a cell without storage.
@@ -62,11 +62,13 @@ def cut_cells(
 
 
 def positive_in_triangle(a: Array, b: Array, c: Array) -> Array:
-    """Fraction of a triangle where the linear function with these corner values is > 0."""
+    """Fraction of a triangle where the linear function of these corner values is > 0."""
     low, mid, high = _sort3(a, b, c)
     one = _ratio(high * high, (high - low) * (high - mid))
     two = 1 - _ratio(low * low, (mid - low) * (high - low))
-    return jnp.where(low >= 0, 1.0, jnp.where(mid >= 0, two, jnp.where(high > 0, one, 0.0)))
+    return jnp.where(
+        low >= 0, 1.0, jnp.where(mid >= 0, two, jnp.where(high > 0, one, 0.0))
+    )
 
 
 def positive_in_tetrahedron(a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -99,7 +101,9 @@ def volume_fractions(values: Nodes) -> Cells:
 
     def add(total, piece):
         first, second, face = piece
-        part = positive_in_tetrahedron(corners[first], corners[second], centers[face], tip)
+        part = positive_in_tetrahedron(
+            corners[first], corners[second], centers[face], tip
+        )
         return total + part, None
 
     total, _ = jax.lax.scan(jax.checkpoint(add), jnp.zeros_like(tip), _PIECES)
@@ -127,12 +131,13 @@ def center_distance(grid: Grid, values: Nodes) -> Cells:
     """
     values = _unit_scale(values)
     corners = {offset: _corner(values, offset) for offset in _CORNERS}
-    center = sum(corners.values()) / 8
+    center = jnp.stack(list(corners.values())).mean(0)
     squares = jnp.zeros_like(center)
     diagonal = jnp.zeros_like(center)
     for axis, width in enumerate(grid.widths):
-        upper = sum(v for offset, v in corners.items() if offset[axis] == 1)
-        slope = (upper / 4 - (8 * center - upper) / 4) / along(width, axis)
+        above = [v for offset, v in corners.items() if offset[axis] == 1]
+        rise = 2 * (jnp.stack(above).mean(0) - center)
+        slope = rise / along(width, axis)
         squares = squares + slope * slope
         diagonal = diagonal + along(width, axis) ** 2
     tiny = jnp.finfo(center.dtype).tiny ** 0.5
@@ -151,16 +156,21 @@ def _face_aperture(values: Nodes, axis: int) -> Float[Array, "..."]:
         index[first] = slice(i, values.shape[first] - 1 + i)
         index[second] = slice(j, values.shape[second] - 1 + j)
         ring.append(values[tuple(index)])
-    center = sum(ring) / 4
-    parts = (positive_in_triangle(ring[k], ring[(k + 1) % 4], center) for k in range(4))
-    return sum(parts) / 4
+    center = (ring[0] + ring[1] + ring[2] + ring[3]) / 4
+    north, east, south, west = (
+        positive_in_triangle(ring[k], ring[(k + 1) % 4], center) for k in range(4)
+    )
+    return (north + east + south + west) / 4
 
 
 def _any_open_face(apertures: Faces) -> Array:
     open_face = jnp.zeros((), bool)
     for axis, aperture in enumerate(apertures):
         is_open = aperture > 0
-        below, above = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
+        below, above = (
+            (slice(None),) * axis + (slice(None, -1),),
+            (slice(None),) * axis + (slice(1, None),),
+        )
         open_face = open_face | is_open[below] | is_open[above]
     return open_face
 
@@ -200,7 +210,9 @@ def _sort4(a, b, c, d):
 
 
 def _corner(values: Nodes, offset: tuple[int, int, int]) -> Cells:
-    index = tuple(slice(o, n - 1 + o) for o, n in zip(offset, values.shape, strict=True))
+    index = tuple(
+        slice(o, n - 1 + o) for o, n in zip(offset, values.shape, strict=True)
+    )
     return values[index]
 
 
@@ -225,7 +237,11 @@ _CELL_FACES = _cell_faces()
 _PIECES = tuple(
     np.asarray(column)
     for column in zip(
-        *((ring[k], ring[(k + 1) % 4], face) for face, ring in enumerate(_CELL_FACES) for k in range(4)),
+        *(
+            (ring[k], ring[(k + 1) % 4], face)
+            for face, ring in enumerate(_CELL_FACES)
+            for k in range(4)
+        ),
         strict=True,
     )
 )

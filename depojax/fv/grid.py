@@ -49,7 +49,9 @@ class Grid(eqx.Module):
         self, widths: Sequence[Any], periodic: Sequence[bool] = (False, False, False)
     ):
         if len(widths) != 3 or len(tuple(periodic)) != 3:
-            raise refuse("widths", "one array of cell widths per axis (x, y, z)", len(widths))
+            raise refuse(
+                "widths", "one array of cell widths per axis (x, y, z)", len(widths)
+            )
         for axis, width in zip(AXES, widths, strict=True):
             if np.ndim(width) != 1:
                 raise refuse(f"widths[{axis}]", "a 1D array [m]", f"{np.ndim(width)}D")
@@ -120,7 +122,7 @@ class Grid(eqx.Module):
         return x[:, None, None] * y[:, None] * z
 
     def node_mesh(self) -> tuple[Array, Array, Array]:
-        """Node coordinates (x, y, z) as three arrays that broadcast to all nodes [m]."""
+        """Node coordinates (x, y, z) as arrays that broadcast to all nodes [m]."""
         x, y, z = self.nodes
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
@@ -131,12 +133,15 @@ class Grid(eqx.Module):
 
     def face_areas(self, axis: int) -> Float[Array, "..."]:
         """Areas of the faces normal to `axis`, broadcastable to them [m²]."""
-        width = [w.reshape([-1 if a == b else 1 for b in range(3)]) for a, w in enumerate(self.widths)]
+        width = [
+            w.reshape([-1 if a == b else 1 for b in range(3)])
+            for a, w in enumerate(self.widths)
+        ]
         first, second = (width[a] for a in range(3) if a != axis)
         return first * second
 
     def center_distances(self, axis: int) -> Float[Array, "faces"]:
-        """Distance between the cell centres on both sides of each face along `axis` [m].
+        """Distance between the cell centres on both sides of each face [m].
 
         At the two ends: to the boundary, or around the corner where the axis is
         periodic.
@@ -172,23 +177,41 @@ def stretched_widths(first: float, length: float, growth: float = 1.1) -> np.nda
 def _pairing(widths, shape) -> tuple[tuple[tuple[int, ...], ...], ...]:
     """Per level and axis: the index of the first fine cell in each coarse cell."""
     known = all(width is not None for width in widths)
-    sizes = [np.asarray(w, float) if known else np.ones(n) for w, n in zip(widths, shape, strict=True)]
-    target = min(float(size.min()) for size in sizes if size.size > 1) if max(shape) > 1 else 1.0
+    sizes = [
+        np.asarray(w, float) if known else np.ones(n)
+        for w, n in zip(widths, shape, strict=True)
+    ]
+    target = (
+        min(float(size.min()) for size in sizes if size.size > 1)
+        if max(shape) > 1
+        else 1.0
+    )
     levels = []
-    while max(size.size for size in sizes) > 2 and np.prod([s.size for s in sizes]) > 64:
+    while (
+        max(size.size for size in sizes) > 2 and np.prod([s.size for s in sizes]) > 64
+    ):
         target *= 2
         starts = [_join(size, target * 1.3) for size in sizes]
-        if all(len(start) == size.size for start, size in zip(starts, sizes, strict=True)):
+        if all(
+            len(start) == size.size for start, size in zip(starts, sizes, strict=True)
+        ):
             continue  # every cell is larger than the target: try the next size
-        sizes = [np.add.reduceat(size, start) for size, start in zip(sizes, starts, strict=True)]
+        sizes = [
+            np.add.reduceat(size, start)
+            for size, start in zip(sizes, starts, strict=True)
+        ]
         levels.append(tuple(tuple(int(i) for i in start) for start in starts))
     return tuple(levels)
 
 
 def _join(size: np.ndarray, target: float) -> np.ndarray:
-    """Starts of runs of one or two neighbours whose joint width stays below `target`."""
+    """Starts of runs of one or two neighbours, jointly no wider than `target`."""
     if size.size > 1 and np.ptp(size) < 1e-6 * size.max():
-        return np.arange(0, size.size, 2) if 2 * size[0] <= target else np.arange(size.size)
+        return (
+            np.arange(0, size.size, 2)
+            if 2 * size[0] <= target
+            else np.arange(size.size)
+        )
     starts, i = [], 0
     while i < size.size:
         starts.append(i)

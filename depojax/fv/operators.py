@@ -16,7 +16,7 @@ from depojax.fv.grid import Grid, along
 
 
 def face_difference(u: Cells, axis: int, periodic: bool) -> Float[Array, "..."]:
-    """u above − u below each face; zero at the two ends of an axis that is not periodic."""
+    """u above − u below each face; zero at the ends of an axis that is not periodic."""
     if periodic:
         first, last = _end(u, axis, 0), _end(u, axis, -1)
         return jnp.diff(u, axis=axis, prepend=last, append=first)
@@ -47,7 +47,10 @@ def faces_and_neighbours(
         for side in (0, 1):
             index = [slice(1, -1)] * 3
             index[axis] = slice(2 * side, 2 * side + n)
-            yield jax.lax.slice_in_dim(g, side, side + n, axis=axis), padded[tuple(index)]
+            yield (
+                jax.lax.slice_in_dim(g, side, side + n, axis=axis),
+                padded[tuple(index)],
+            )
 
 
 def divergence(fluxes: Faces) -> Cells:
@@ -105,7 +108,7 @@ def _end(u: Array, axis: int, index: int) -> Array:
 
 
 def _both_sides(u: Cells, axis: int, periodic: bool) -> tuple[Array, Array]:
-    """The cell value below and above every face; at an open end zero for the outside."""
+    """The cell value below and above every face; zero for what lies outside."""
     outside = [_end(u, axis, -1), _end(u, axis, 0)]
     if not periodic:
         outside = [jnp.zeros_like(edge) for edge in outside]

@@ -48,9 +48,13 @@ class Separator(eqx.Module):
         *,
         cells: int | None = None,
     ):
-        """`cells` along z; by default as fine as the scaffold below, growing away from it."""
+        """`cells` along z: by default as fine as the scaffold, growing away from it."""
         check_range(
-            "separator thickness", thickness, 0.0, 0.1, "m",
+            "separator thickness",
+            thickness,
+            0.0,
+            0.1,
+            "m",
             "depojax is SI inside: write it with its unit, as 25 * um.",
             open_low=True,
         )
@@ -108,7 +112,9 @@ class Cell(eqx.Module):
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
-                raise refuse(argument, f"a {name}", f"{type(value).__name__} {value!r:.60}")
+                raise refuse(
+                    argument, f"a {name}", f"{type(value).__name__} {value!r:.60}"
+                )
         check_choice("counter_electrode", counter_electrode, get_args(CounterElectrode))
         if metal is not None and metal.charge != electrolyte.charge[0]:
             raise refuse(
@@ -162,7 +168,12 @@ class Cell(eqx.Module):
         }
         for argument in changes:
             if argument not in known:
-                raise refuse("replace", "a part of the cell", repr(argument), nearest(argument, known))
+                raise refuse(
+                    "replace",
+                    "a part of the cell",
+                    repr(argument),
+                    nearest(argument, known),
+                )
         return Cell(**(known | changes))
 
     def with_scaffold(self, scaffold: Scaffold) -> "Cell":
@@ -209,9 +220,12 @@ def _whole_grid(
         columns.append(bath)
     if len(columns) == 1:
         return grid
-    known = all(concrete(column) is not None for column in columns)
-    join = np.concatenate if known else jnp.concatenate
-    return Grid((x, y, join([column if known else as_float(column) for column in columns])), grid.periodic)
+    # numpy while the widths are known, so that the grid finds its pairing
+    known = [column for column in map(concrete, columns) if column is not None]
+    if len(known) == len(columns):
+        return Grid((x, y, np.concatenate(known)), grid.periodic)
+    traced = jnp.concatenate([as_float(column) for column in columns])
+    return Grid((x, y, traced), grid.periodic)
 
 
 def _separator_widths(separator: Separator, below: np.ndarray | None) -> Any:

@@ -166,7 +166,9 @@ def _depletion_times(solution, run_on, steps, rtol, report):
     transfer = jnp.where(salt.wall, conducted / jnp.prod(widths), 0.0)
     time = jnp.where(solution.depleted, solution.time, 0.0)
     balance = DepletingBalance(salt=salt, transfer=transfer, start=time)
-    u = jnp.where(salt.mass > 0, solution.concentration / cell.electrolyte.concentration - 1, 0)
+    u = jnp.where(
+        salt.mass > 0, solution.concentration / cell.electrolyte.concentration - 1, 0
+    )
     end = jnp.where(solution.depleted, (run_on.astype(dtype) - 1) * time, 0.0)
     first_step = jnp.exp2(jnp.floor(jnp.log2(jnp.where(time > 0, time, 1.0) / 256)))
     if steps.fixed is None:

@@ -77,7 +77,7 @@ def planar_sand_time(
 def planar_limiting_current(
     electrolyte: BinaryElectrolyte, gap: Any, counter_electrode: FarSide = "metal"
 ) -> Scalar:
-    """Limiting current of a flat gap [A m⁻²]: 2 z₊ν₊F D c₀ / ((1 − t₊) L) between metals.
+    """Limiting current of a flat gap between metals, 2 z₊ν₊F D c₀ / ((1 − t₊) L) [A m⁻²].
 
     Half of that from a reservoir at L, zero where the far side is blocked.
     """
@@ -85,7 +85,9 @@ def planar_limiting_current(
     check_choice("counter_electrode", counter_electrode, get_args(FarSide))
     share = {"metal": 2.0, "reservoir": 1.0, "blocked": 0.0}[counter_electrode]
     per_current = electrolyte.salt_flux_per_current
-    return share * electrolyte.diffusivity * electrolyte.concentration / per_current / gap
+    return (
+        share * electrolyte.diffusivity * electrolyte.concentration / per_current / gap
+    )
 
 
 def _scaled_time(uptake: Scalar, blocked: bool) -> tuple[Scalar, Bool[Array, ""]]:
@@ -99,13 +101,16 @@ def _scaled_time(uptake: Scalar, blocked: bool) -> tuple[Scalar, Bool[Array, ""]
     def remaining(s, uptake):
         return 1 - uptake * _wall_fall(jnp.exp(s), blocked)
 
-    eps = jnp.finfo(uptake.dtype).eps
+    eps = float(jnp.finfo(uptake.dtype).eps)
     found = optx.root_find(
         remaining,
         optx.Bisection(rtol=4 * eps, atol=4 * eps, expand_if_necessary=True),
         jnp.log(guess),
         safe,
-        options={"lower": jnp.log(guess) - 1.0, "upper": jnp.log(jnp.maximum(guess, _LATEST))},
+        options={
+            "lower": jnp.log(guess) - 1.0,
+            "upper": jnp.log(jnp.maximum(guess, _LATEST)),
+        },
         max_steps=200,
         throw=False,
     )

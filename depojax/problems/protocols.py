@@ -123,7 +123,7 @@ def as_current(current_density: Any) -> AbstractCurrent:
             "current_density",
             "one number [A m⁻²] or a current protocol",
             f"shape {np.shape(current_density)}",
-            "For several currents map over them: jax.vmap(lambda J: sand_time(cell, J).time).",
+            "For several, map over them: jax.vmap(lambda J: sand_time(cell, J).time).",
         )
     return ConstantCurrent(as_float(current_density))
 

@@ -111,7 +111,9 @@ def salt_balance(cell: Cell, current: AbstractCurrent, rtol: float) -> SaltBalan
     taken = per_current * (domain.wall_area / area)
     wall = jax.lax.stop_gradient(domain.wall_area) > 0
     drop = jnp.where(wall, per_current / area * domain.wall_distance / D, 0.0)
-    sides = boundary_terms(grid, domain.face_transmission, _far_side(cell, domain, per_current / D))
+    sides = boundary_terms(
+        grid, domain.face_transmission, _far_side(cell, domain, per_current / D)
+    )
     g = without_ends(conductances(grid, domain.face_transmission), grid.periodic)
     mass = domain.pore_fraction * (grid.volumes / volume)
     rate = D / volume
@@ -138,7 +140,9 @@ def steady_deviation(balance: SaltBalance, cell: Cell) -> tuple[Cells, Bool[Arra
     b = balance.inflow - balance.sink
     operator = balance.operator(jnp.zeros((), b.dtype))
     guess = jnp.zeros_like(b)
-    u, good, _ = solve_diffusion(operator, balance.hierarchy, b, guess, balance.rtol, singular)
+    u, good, _ = solve_diffusion(
+        operator, balance.hierarchy, b, guess, balance.rtol, singular
+    )
     if singular:  # salt is neither lost nor gained
         u = u - jnp.sum(balance.mass * u) / jnp.sum(balance.mass)
     return u, good
@@ -164,7 +168,9 @@ def _low_precision_hierarchy(domain: Domain, mass, loss, conductance) -> Hierarc
         return jax.lax.stop_gradient(x).astype(dtype)
 
     grid = jax.tree.map(low, domain.grid)
-    return build_hierarchy(grid, low(mass), low(loss), tuple(low(g) for g in conductance))
+    return build_hierarchy(
+        grid, low(mass), low(loss), tuple(low(g) for g in conductance)
+    )
 
 
 def solve_diffusion(

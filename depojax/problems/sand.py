@@ -48,7 +48,9 @@ class SandSolution(eqx.Module):
 
     time: Scalar  # Sand's time τ [s]
     capacity: Scalar  # charge passed per footprint until then [C m-2]
-    location: Float[Array, "3"]  # cell centre where the wall concentration is lowest [m]
+    location: Float[
+        Array, "3"
+    ]  # cell centre where the wall concentration is lowest [m]
     concentration: Cells  # salt, at the end of the run [mol m-3]
     wall_concentration: Cells  # c_s beside the plated surface, else c [mol m-3]
     depletion_time: Cells | None  # of each place on the metal, inf if later [s]
@@ -118,7 +120,9 @@ def sand_time(
         check_range("max_time", max_time, 0.0, jnp.inf, "s", open_low=True)
     elif not isinstance(current, ConstantCurrent) and can_be_steady(cell):
         raise refuse(
-            "max_time", "a time [s] to stop at", None,
+            "max_time",
+            "a time [s] to stop at",
+            None,
             "A pulsed current may never deplete this cell.",
         )
     if run_on is not None:
@@ -138,7 +142,9 @@ def sand_time(
             times, result = depletion_times(solution, run_on, steps, tolerance, report)
             if progress:
                 jax.effects_barrier()
-        failed = RESULTS.where(solution.result == RESULTS.successful, result, solution.result)
+        failed = RESULTS.where(
+            solution.result == RESULTS.successful, result, solution.result
+        )
         solution = eqx.tree_at(
             lambda s: (s.depletion_time, s.result),
             solution,
@@ -172,7 +178,7 @@ def limiting_current(cell: Cell, *, linear_tolerance: float | None = None) -> Sc
 
 @eqx.filter_jit
 def _limiting_current(cell: Cell, rtol: float):
-    balance = salt_balance(cell, ConstantCurrent(1.0), rtol)
+    balance = salt_balance(cell, as_current(1.0), rtol)
     steady, good = steady_deviation(balance, cell)
     return _limit(balance, steady), good
 
@@ -192,19 +198,25 @@ def _sand_time(cell, current, steps, end_time, rtol, report) -> SandSolution:
     never = (current.mean <= limit) if constant else jnp.asarray(False)
     steady = jax.lax.stop_gradient(never)
     end_time = jnp.where(steady, 0.0, end_time.astype(dtype))
-    run = integrate(balance, jnp.zeros_like(balance.mass), end_time, steps, report=report)
+    run = integrate(
+        balance, jnp.zeros_like(balance.mass), end_time, steps, report=report
+    )
     u = jnp.where(steady, current.mean * per_current, run.state)
     last = balance.during(run.time * (1 - 1e-6), jnp.zeros((), dtype))
     wall = jnp.where(balance.wall, last.wall_deviation(run.time, u), u)
     lowest = jnp.argmin(jnp.where(balance.wall, wall, jnp.inf))
     place = jnp.unravel_index(lowest, wall.shape)
     c0 = cell.electrolyte.concentration
-    result = RESULTS.where(steady_good | ~steady, run.result, RESULTS.linear_solve_failed)
+    result = RESULTS.where(
+        steady_good | ~steady, run.result, RESULTS.linear_solve_failed
+    )
     time = jnp.where(run.event_found, run.time, jnp.inf)
     return SandSolution(
         time=time,
         capacity=jnp.where(run.event_found, current.charge(run.time), jnp.inf),
-        location=jnp.stack([x[i] for x, i in zip(cell.grid.centers, place, strict=True)]),
+        location=jnp.stack(
+            [x[i] for x, i in zip(cell.grid.centers, place, strict=True)]
+        ),
         concentration=c0 * jnp.where(balance.mass > 0, 1 + u, 0.0),
         wall_concentration=c0 * jnp.where(balance.mass > 0, 1 + wall, 0.0),
         depletion_time=None,
@@ -290,10 +302,12 @@ def _sentence(solution: SandSolution) -> str:
     limit = float(solution.limiting_current)
     mean = float(solution.current.mean)
     if mean <= limit:
-        walls = jnp.where(solution.cell.domain().wall_area > 0, solution.wall_concentration, jnp.inf)
+        walls = jnp.where(
+            solution.cell.domain().wall_area > 0, solution.wall_concentration, jnp.inf
+        )
         return (
-            f"No depletion, ever: {mean / 10:.4g} mA/cm2 is below the limiting current of "
-            f"{limit / 10:.4g} mA/cm2. The lowest wall concentration settles at "
+            f"No depletion, ever: {mean / 10:.4g} mA/cm2 is below the limiting current "
+            f"of {limit / 10:.4g} mA/cm2. The lowest wall concentration settles at "
             f"{float(jnp.min(walls)):.4g} mol/m3."
         )
     return (

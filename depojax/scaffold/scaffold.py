@@ -170,7 +170,10 @@ class Scaffold(eqx.Module):
         faces = []
         for axis, tau in enumerate(per_axis):
             check_range(
-                "tortuosity_factor", tau, 1.0, 1e6,
+                "tortuosity_factor",
+                tau,
+                1.0,
+                1e6,
                 cure="It is ε D/D_eff, at least 1 for any medium.",
             )
             k = eps / jnp.broadcast_to(as_float(tau), grid.shape)
@@ -232,12 +235,14 @@ class Scaffold(eqx.Module):
 
 def reachable_from_top(scaffold: Scaffold) -> Bool[Array, "x y z"]:
     """Which pore cells a path of open faces connects to the top (z = L)."""
-    return flood(scaffold.face_transmission, scaffold.pore_fraction > 0, scaffold.grid.periodic)
+    return flood(
+        scaffold.face_transmission, scaffold.pore_fraction > 0, scaffold.grid.periodic
+    )
 
 
 @jax.jit
 def _flood(faces: Faces, pore: Array, seeds: Array) -> Array:
-    """Spread `seeds` through open faces, whole grid lines at a time, until none is new."""
+    """Spread `seeds` through open faces, a grid line at a time, until none is new."""
 
     def along_line(reached, open_face, axis, reverse):
         def join(first, second):
@@ -263,11 +268,17 @@ def _flood(faces: Faces, pore: Array, seeds: Array) -> Array:
     return jax.lax.while_loop(lambda s: s[1], spread, (seeds, jnp.any(seeds)))[0]
 
 
-def flood(faces: Faces, pore: Array, periodic: Sequence[bool], *, axis: int = 2, end: int = -1) -> Array:
+def flood(
+    faces: Faces, pore: Array, periodic: Sequence[bool], *, axis: int = 2, end: int = -1
+) -> Array:
     """Cells of `pore` connected through open faces to the end (0 or −1) of `axis`."""
     faces = jax.tree.map(jax.lax.stop_gradient, faces)
     cells = (slice(None),) * axis + (end,)
-    seeds = jnp.zeros(pore.shape, bool).at[cells].set(pore[cells] & (faces[axis][cells] > 0))
+    seeds = (
+        jnp.zeros(pore.shape, bool)
+        .at[cells]
+        .set(pore[cells] & (faces[axis][cells] > 0))
+    )
     reached = _flood(faces, pore, seeds)
     if any(periodic):
         reached = _around(faces, pore, reached, periodic)
@@ -296,7 +307,9 @@ def _around(faces, pore, reached, periodic):
 def _refuse_closed(pore_fraction, reached) -> None:
     if not bool(jnp.any(pore_fraction > 0)):
         raise refuse(
-            "scaffold", "some pore", "none: every cell is solid",
+            "scaffold",
+            "some pore",
+            "none: every cell is solid",
             "Check which phase is pore, and that the features are resolved.",
         )
     if not bool(jnp.any(reached)):

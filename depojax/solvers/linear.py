@@ -89,7 +89,7 @@ lx.diagonal.register(DiffusionOperator, lambda operator: jnp.diag(operator.as_ma
 
 
 class SolverState(eqx.Module):
-    """What `MultigridCG` needs: the operator, its W-cycle, and the size of the problem."""
+    """What `MultigridCG` needs: operator, W-cycle, and the size of the problem."""
 
     operator: DiffusionOperator
     cycle: Cycle
@@ -119,7 +119,9 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
         hierarchy: Hierarchy = options["hierarchy"]
         dtype = hierarchy.levels[0].mass.dtype
         scale = options.get("scale", jnp.zeros((), operator.mass.dtype))
-        return SolverState(operator, hierarchy.cycle(operator.shift.astype(dtype)), scale)
+        return SolverState(
+            operator, hierarchy.cycle(operator.shift.astype(dtype)), scale
+        )
 
     def compute(self, state: SolverState, vector: Cells, options: dict[str, Any]):
         operator, cycle = state.operator, state.cycle
@@ -137,7 +139,9 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
             x, r, p, gamma, _, step = carry
             q = operator.mv(p)
             curvature = jnp.vdot(p, q)
-            alpha = jnp.where(curvature > 0, gamma / jnp.where(curvature > 0, curvature, 1), 0)
+            alpha = jnp.where(
+                curvature > 0, gamma / jnp.where(curvature > 0, curvature, 1), 0
+            )
             x, r = x + alpha * p, r - alpha * q
             z = self._project(cycle(r), active)
             previous, gamma = gamma, jnp.vdot(r, z)
@@ -146,11 +150,17 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
 
         z = self._project(cycle(b), active)
         start = (jnp.zeros_like(b), b, z, jnp.vdot(b, z), _norm(b), jnp.int32(0))
-        x, r, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
-        x = x if self.singular else x + self._constant(operator, b - operator.mv(x)) * active
+        x, _, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
+        x = (
+            x
+            if self.singular
+            else x + self._constant(operator, b - operator.mv(x)) * active
+        )
         # Above a thousand times the target the answer is not what was asked for.
         good = residual <= 1e3 * target
-        result = lx.RESULTS.where(good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached)
+        result = lx.RESULTS.where(
+            good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached
+        )
         relative = residual / jnp.where(size > 0, size, 1)
         return x, result, {"num_steps": steps, "residual": relative}
 
@@ -162,11 +172,15 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
     @staticmethod
     def _constant(operator: DiffusionOperator, residual: Cells) -> Scalar:
         total = jnp.sum(operator.row_sums())
-        return jnp.where(total > 0, jnp.sum(residual) / jnp.where(total > 0, total, 1), 0)
+        return jnp.where(
+            total > 0, jnp.sum(residual) / jnp.where(total > 0, total, 1), 0
+        )
 
     def transpose(self, state: SolverState, options: dict[str, Any]):
         # Another right-hand side of other units: only its own norm measures it.
-        return eqx.tree_at(lambda s: s.scale, state, jnp.zeros_like(state.scale)), options
+        return eqx.tree_at(
+            lambda s: s.scale, state, jnp.zeros_like(state.scale)
+        ), options
 
     def conj(self, state: SolverState, options: dict[str, Any]):
         return state, options

@@ -1,6 +1,6 @@
 """Geometric multigrid for diffusion on cut, masked and stretched grids.
 
-    A u = (shift · mass + loss) u − ∇·(g ∇u)      (cells × faces, see `DiffusionOperator`)
+    A u = (shift · mass + loss) u − ∇·(g ∇u)      (see `DiffusionOperator`)
 
 One W-cycle approximates A⁻¹. Coarse cells are pairs of neighbours along each axis,
 joined until all are about equally large (`Grid.pairing`), so stretched grids turn
@@ -38,7 +38,8 @@ from depojax.fv.operators import faces_and_neighbours
 # Gershgorin bounds by 2.
 _LOW, _HIGH = 0.35, 1.95
 _WEIGHTS = tuple(
-    2 / (_HIGH + _LOW + (_HIGH - _LOW) * math.cos(math.pi * (2 * k - 1) / 4)) for k in (2, 1)
+    2 / (_HIGH + _LOW + (_HIGH - _LOW) * math.cos(math.pi * (2 * k - 1) / 4))
+    for k in (2, 1)
 )
 
 
@@ -72,7 +73,11 @@ class Hierarchy(eqx.Module):
     def cycle(self, shift: Scalar) -> "Cycle":
         """The W-cycle of A = shift · mass + …"""
         last = self.levels[-1]
-        coarsest = None if _is_line(last.mass.shape) else _pseudo_inverse(last, shift, self.periodic)
+        coarsest = (
+            None
+            if _is_line(last.mass.shape)
+            else _pseudo_inverse(last, shift, self.periodic)
+        )
         inverse = []
         for level in self.levels:
             diagonal = shift * level.mass + level.coupling
@@ -103,7 +108,9 @@ class Cycle(eqx.Module):
         first, second = _WEIGHTS
         u = first * inverse * b
         u = u + second * (inverse * (b + _neighbours(level, u, periodic)) - u)
-        residual = b + _neighbours(level, u, periodic) - _diagonal(level, self.shift) * u
+        residual = (
+            b + _neighbours(level, u, periodic) - _diagonal(level, self.shift) * u
+        )
         coarse = self._correct(index + 1, restrict(residual, level.starts))
         u = u + prolong(coarse, level.starts, b.shape)
         for weight in (second, first):
@@ -129,7 +136,9 @@ class Cycle(eqx.Module):
         return _solve_line(level, self.shift, b)
 
 
-def build_hierarchy(grid: Grid, mass: Cells, loss: Cells, conductance: Faces) -> Hierarchy:
+def build_hierarchy(
+    grid: Grid, mass: Cells, loss: Cells, conductance: Faces
+) -> Hierarchy:
     """Coarsen the coefficients of a diffusion operator down to a few cells.
 
     Args:
@@ -142,9 +151,12 @@ def build_hierarchy(grid: Grid, mass: Cells, loss: Cells, conductance: Faces) ->
     for starts in pairing:
         levels.append(_level(mass, loss, conductance, starts))
         coarse_widths = [
-            restrict_axis(w.reshape(-1, 1, 1), s, 0).reshape(-1) for w, s in zip(widths, starts, strict=True)
+            restrict_axis(w.reshape(-1, 1, 1), s, 0).reshape(-1)
+            for w, s in zip(widths, starts, strict=True)
         ]
-        conductance = _coarse_conductance(conductance, starts, widths, coarse_widths, grid.periodic)
+        conductance = _coarse_conductance(
+            conductance, starts, widths, coarse_widths, grid.periodic
+        )
         mass, loss = restrict(mass, starts), restrict(loss, starts)
         widths = coarse_widths
     levels.append(_level(mass, loss, conductance, None))
@@ -162,12 +174,11 @@ def neighbour_sum(
 
 def face_sum(conductance: Faces) -> Cells:
     """Σ of the conductances of each cell's faces."""
-    total = None
+    sides = []
     for axis, g in enumerate(conductance):
         n = g.shape[axis] - 1
-        both = jax.lax.slice_in_dim(g, 0, n, axis=axis) + jax.lax.slice_in_dim(g, 1, n + 1, axis=axis)
-        total = both if total is None else total + both
-    return total
+        sides += [jax.lax.slice_in_dim(g, k, n + k, axis=axis) for k in (0, 1)]
+    return functools.reduce(operator.add, sides)
 
 
 def restrict(values: Cells, starts: tuple[tuple[int, ...], ...]) -> Array:
@@ -194,10 +205,14 @@ def restrict_axis(values: Array, starts: tuple[int, ...], axis: int) -> Array:
     first = np.asarray(starts)
     second = np.where(lengths == 2, first + 1, 0)
     both = jnp.asarray(lengths == 2, values.dtype)
-    return jnp.take(values, first, axis=axis) + jnp.take(values, second, axis=axis) * along(both, axis)
+    return jnp.take(values, first, axis=axis) + jnp.take(
+        values, second, axis=axis
+    ) * along(both, axis)
 
 
-def prolong(coarse: Cells, starts: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> Array:
+def prolong(
+    coarse: Cells, starts: tuple[tuple[int, ...], ...], shape: tuple[int, ...]
+) -> Array:
     """Give every fine cell the value of its coarse cell."""
     for axis, (start, n) in enumerate(zip(starts, shape, strict=True)):
         if len(start) == n:
@@ -277,5 +292,7 @@ def _solve_line(level: Level, shift: Scalar, b: Cells) -> Cells:
     diagonal = jnp.where(diagonal > 0, diagonal, 1.0)
     lower = (-g[:-1]).at[0].set(0.0)
     upper = (-g[1:]).at[-1].set(0.0)
-    solution = jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, b.reshape(-1, 1))
+    solution = jax.lax.linalg.tridiagonal_solve(
+        lower, diagonal, upper, b.reshape(-1, 1)
+    )
     return solution.reshape(b.shape)

@@ -17,8 +17,8 @@ class RESULTS(eqx.Enumeration):
         "than half a cell. Refine the cells at the wall, or lower the current."
     )
     step_too_small = (
-        "The time step fell below what the precision resolves. The problem may be badly "
-        "scaled (check units), or the tolerance too tight for float32."
+        "The time step fell below what the precision resolves. The problem may be "
+        "badly scaled (check units), or the tolerance too tight for float32."
     )
     linear_solve_failed = (
         "A linear solve did not reach its tolerance. Check the scaffold for features "

@@ -1,7 +1,7 @@
 """Implicit integration in time of a balance  d m(y)/dt = F(t, y),  up to an event.
 
-TR-BDF2 (Bank et al. 1985, doi:10.1109/T-ED.1985.22232) as the L-stable, stiffly accurate
-two-stage scheme of Hosea & Shampine, Appl. Numer. Math. 20 (1996) 21,
+TR-BDF2 (Bank et al. 1985, doi:10.1109/T-ED.1985.22232) as the L-stable, stiffly
+accurate two-stage scheme of Hosea & Shampine, Appl. Numer. Math. 20 (1996) 21,
 doi:10.1016/0168-9274(95)00115-8:
 
     m₂ − d Δt F₂ = m₀ + d Δt F₀                 at t + γ Δt
@@ -151,7 +151,7 @@ class Run(eqx.Module):
 
 
 class _Trail(eqx.Module):
-    """What the tangent pass needs: the steps taken, and the state before every chunk."""
+    """What the tangent pass needs: the steps taken, the state before every chunk."""
 
     times: Float[Array, "steps"]
     sizes: Float[Array, "steps"]
@@ -189,13 +189,16 @@ def _integrate_jvp(primals, tangents, *, report):
     t_time, t_state = _tangent(balance, y0, run, trail, t_balance, t_y0)
     t_run = jax.tree.map(lambda _: None, run)
     t_run = eqx.tree_at(
-        lambda r: (r.time, r.state), t_run, (t_time, t_state), is_leaf=lambda x: x is None
+        lambda r: (r.time, r.state),
+        t_run,
+        (t_time, t_state),
+        is_leaf=lambda x: x is None,
     )
     return run, t_run
 
 
 def _step(balance: AbstractBalance, t: Scalar, y: Array, dt: Scalar):
-    """One TR-BDF2 step: state, damped error, amount exchanged, convergence, iterations."""
+    """One TR-BDF2 step: state, raw error, amount exchanged, convergence, iterations."""
     m0, f0, e0 = balance.storage(y), balance.rate(t, y), balance.exchange(t, y)
 
     def stage(carry, c):
@@ -268,7 +271,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         growth = jnp.clip(change, -4 * _RUNGS, _RUNGS).astype(rung.dtype)
         shrink = jnp.minimum(growth, -1)
         grown = jnp.where(dt >= 0.99 * ladder, jnp.maximum(growth, 0), 0)
-        next_rung = rung + jnp.where(accept, jnp.where(growth < 0, growth, grown), shrink)
+        next_rung = rung + jnp.where(
+            accept, jnp.where(growth < 0, growth, grown), shrink
+        )
         at_switch = accept & (dt >= room) & (t + dt < end_time)
         next_rung = jnp.where(at_switch, 0, next_rung)
         next_rung = jnp.where(rooting | crossed, rung, next_rung)
@@ -422,12 +427,16 @@ def _chunk(max_steps: int) -> int:
 
 def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     """Tangents of (time, state) along the steps of a finished run."""
-    chunk = _chunk(trail.sizes.shape[0])
-    pieces = trail.chunk_states.shape[0]
-    padding = pieces * chunk - trail.sizes.shape[0]
-    regular = jnp.arange(trail.sizes.shape[0]) < run.steps - 1  # the last one comes apart
-    sizes = jnp.pad(jnp.where(regular, trail.sizes, 0.0), (0, padding)).reshape(pieces, chunk)
-    times = jnp.pad(trail.times, (0, padding)).reshape(pieces, chunk)
+    n = trail.sizes.shape[0]
+    chunk = _chunk(n)
+    pieces = n // chunk + 1
+
+    def in_chunks(values):
+        return jnp.pad(values, (0, pieces * chunk - n)).reshape(pieces, chunk)
+
+    regular = jnp.arange(n) < run.steps - 1  # the last one comes apart
+    sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
+    times = in_chunks(trail.times)
 
     def advance(balance, y, t, dt):
         def step():
@@ -446,7 +455,9 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
             return jax.lax.scan(jax.checkpoint(one), y, (times, sizes))[0]
 
         moved = eqx.filter_jvp(run_chunk, (balance, y), (t_balance, t_y))[1]
-        return jax.tree.map(lambda a, b: jnp.where(sizes[0] > 0, a, b), moved, t_y), None
+        return jax.tree.map(
+            lambda a, b: jnp.where(sizes[0] > 0, a, b), moved, t_y
+        ), None
 
     t_y0 = jnp.zeros_like(y0) if t_y0 is None else t_y0
     t_y, _ = jax.lax.scan(through_chunk, t_y0, (trail.chunk_states, times, sizes))
@@ -471,4 +482,3 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     t_time = jnp.where(found, -g_moved / jnp.where(found, g_rate, 1), 0)
     t_state = jnp.where(took, moved + velocity * t_time, t_y)
     return t_time, t_state
-
