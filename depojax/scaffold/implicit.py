@@ -6,7 +6,6 @@ join by the smaller of their level sets, two pores by the larger. A generator ma
 `at_porosity` then finds the level at which it has the porosity that was asked for.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -106,8 +105,7 @@ def _mean_over(grid: Grid, values: Array) -> Scalar:
     for axis, width in enumerate(grid.widths):
         n = values.shape[axis]
         if n > 1:
-            below = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
-            above = jax.lax.slice_in_dim(values, 1, n, axis=axis)
+            below, above = _neighbours(values, axis, n)
             share = along(width / jnp.sum(width), axis).astype(values.dtype)
             values = jnp.sum((below + above) / 2 * share, axis=axis, keepdims=True)
     return jnp.reshape(values, ())
@@ -152,21 +150,30 @@ def _level_curve(shape_field: Nodes, knots: int = 64) -> tuple[Array, Array]:
 
     A cell counts as open in proportion to where the level lies between its corners.
     """
-    high = _over_corners(jnp.maximum, shape_field)
-    low = _over_corners(jnp.minimum, shape_field)
-    width = jnp.maximum(high - low, 1e-6 * (jnp.max(high) - jnp.min(low)))
+    low, high = _over_corners(shape_field)
     levels = jnp.linspace(jnp.min(low), jnp.max(high), knots)
+    narrowest = 1e-6 * (levels[-1] - levels[0])
+    width = jnp.where(high - low > narrowest, high - low, narrowest)
+    none, all_of_it = jnp.zeros((), width.dtype), jnp.ones((), width.dtype)
 
     @jax.checkpoint  # or the gradient holds one field per level
     def porosity(level):
-        return jnp.mean(jnp.clip((high - level) / width, 0.0, 1.0))
+        return jnp.mean(jax.lax.clamp(none, (high - level) / width, all_of_it))
 
     return levels, jax.lax.map(porosity, levels)
 
 
-def _over_corners(pick: Callable[[Array, Array], Array], values: Nodes) -> Array:
-    """Largest or smallest corner value of each cell."""
+def _neighbours(values: Array, axis: int, n: int) -> tuple[Array, Array]:
+    below = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
+    return below, jax.lax.slice_in_dim(values, 1, n, axis=axis)
+
+
+def _over_corners(values: Nodes) -> tuple[Array, Array]:
+    """Smallest and largest corner value of each cell."""
+    low = high = values
     for axis, n in enumerate(values.shape):
-        lower = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
-        values = pick(lower, jax.lax.slice_in_dim(values, 1, n, axis=axis))
-    return values
+        first, second = _neighbours(low, axis, n)
+        low = jnp.where(second < first, second, first)
+        first, second = _neighbours(high, axis, n)
+        high = jnp.where(second > first, second, first)
+    return low, high
