@@ -5,7 +5,7 @@ The package leaves JAX's configuration alone; a command sets it for its own dura
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def session(precision: str) -> Iterator[None]:
         "jax_compilation_cache_dir": str(cache_folder()),
         "jax_persistent_cache_min_compile_time_secs": 0.2,
     }
-    before = {name: getattr(jax.config, name) for name in wanted}
+    before = settings(wanted)
     _configure(wanted)
     try:
         yield
@@ -34,10 +34,16 @@ def session(precision: str) -> Iterator[None]:
         _configure(before)
 
 
+def settings(names: Iterable[str]) -> dict[str, Any]:
+    """What JAX is set to now."""
+    return {name: getattr(jax.config, name) for name in names}
+
+
 def _configure(values: dict[str, Any]) -> None:
-    # Programs that were traced in the other precision are not told apart everywhere
-    # in JAX (loops inside of jax.checkpoint, 0.10): forget them.
-    if values["jax_enable_x64"] != jax.config.read("jax_enable_x64"):
-        jax.clear_caches()
+    before = settings(values)
     for name, value in values.items():
         jax.config.update(name, value)
+    # Programs that were traced in the other precision are not told apart everywhere
+    # in JAX (loops inside of jax.checkpoint, 0.10): forget them.
+    if values["jax_enable_x64"] != before["jax_enable_x64"]:
+        jax.clear_caches()

@@ -195,7 +195,7 @@ def _top_node(cell: Cell, top: int) -> float:
 
 def _in_time_unit(t: np.ndarray) -> tuple[np.ndarray, str]:
     end = float(t[-1])
-    for factor, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")):
-        if end > 2 * factor:
+    for factor, unit in ((3600.0, "h"), (60.0, "min")):
+        if end > 3 * factor:
             return t / factor, unit
-    return t / 1e-3, "ms"
+    return (t, "s") if end > 0.5 else (t / 1e-3, "ms")
