@@ -77,7 +77,7 @@ def planar_sand_time(
 def planar_limiting_current(
     electrolyte: BinaryElectrolyte, gap: Any, counter_electrode: FarSide = "metal"
 ) -> Scalar:
-    """Limiting current of a flat gap between metals, 2 z₊ν₊F D c₀ / ((1 − t₊) L) [A m⁻²].
+    """Limiting current of a flat gap [A m⁻²]; between metals 2 z₊ν₊FDc₀ / ((1 − t₊)L).
 
     Half of that from a reservoir at L, zero where the far side is blocked.
     """

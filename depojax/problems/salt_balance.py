@@ -66,6 +66,13 @@ class SaltBalance(AbstractBalance):
         shift = (1 / a).astype(self.hierarchy.levels[0].mass.dtype)
         return self.hierarchy.cycle(shift)(error / a)
 
+    def size(self, error):
+        """Root mean square over the plated surface: where the answer is decided."""
+        # Over all cells the slivers of cut cells, which settle within microseconds,
+        # would dictate the first steps.
+        area = self.wall_area
+        return jnp.sqrt(jnp.sum(area * error * error) / jnp.sum(area))
+
     def event(self, t, y):
         # Chosen by place, so that the derivative is that of one wall concentration.
         deviation = self.wall_deviation(t, y)

@@ -248,11 +248,9 @@ def _with_first_step(steps: Steps, balance: SaltBalance) -> Steps:
     """
     if steps.fixed is not None or steps.first_step is not None:
         return steps
-    uptake = balance.current.highest * jnp.max(
-        jnp.where(balance.wall, balance.sink / jnp.maximum(balance.mass, 1e-3), 0.0)
-    )
-    spread = jnp.max(balance.hierarchy.levels[0].coupling.astype(uptake.dtype))
-    guess = 0.01 / jnp.maximum(uptake, 1e-3 * spread)
+    beside = jnp.sum(jnp.where(balance.wall, balance.mass, 0.0))
+    uptake = balance.current.highest * jnp.sum(balance.sink) / beside
+    guess = 0.01 / uptake
     guess = jax.lax.stop_gradient(jnp.exp2(jnp.floor(jnp.log2(guess))))
     return eqx.tree_at(
         lambda s: s.first_step, steps, guess, is_leaf=lambda x: x is None

@@ -70,6 +70,10 @@ class AbstractBalance(eqx.Module):
     def damp(self, y: Array, a: Scalar, error: Array) -> Array:
         """Roughly (m' − a F')⁻¹ error: the error estimate in units of y."""
 
+    def size(self, error: Array) -> Scalar:
+        """The size of a local error that the tolerance bounds."""
+        return jnp.max(jnp.abs(error))
+
     @abc.abstractmethod
     def event(self, t: Scalar, y: Array) -> Scalar:
         """Positive before the event; the run ends where it falls to zero."""
@@ -251,7 +255,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         dt = jnp.where(rooting, state["root_dt"], regular)
         held = balance.during(t, dt)
         new, raw_error, exchanged, good, count = _step(held, t, y, dt)
-        error = jnp.max(jnp.abs(held.damp(y, _D * dt, raw_error)))
+        error = held.size(held.damp(y, _D * dt, raw_error))
         relative = error / steps.tolerance.astype(dtype)
         finite = jnp.isfinite(relative) & jnp.all(jnp.isfinite(new))
         g_start, g = held.event(t, y), held.event(t + dt, new)
@@ -321,7 +325,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
 
     empty = jnp.full(n + 1, jnp.nan, dtype)
     held = balance.during(zero, zero)
-    histories = History(empty, {k: empty for k in held.observe(zero, y0)})
+    histories = History(empty, dict.fromkeys(held.observe(zero, y0), empty))
     start = {
         "t": zero,
         "y": y0,
@@ -434,7 +438,8 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     def in_chunks(values):
         return jnp.pad(values, (0, pieces * chunk - n)).reshape(pieces, chunk)
 
-    regular = jnp.arange(n) < run.steps - 1  # the last one comes apart
+    index = jnp.arange(n, dtype=run.steps.dtype)
+    regular = index < run.steps - 1  # the last one comes apart
     sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
     times = in_chunks(trail.times)
 
