@@ -27,7 +27,9 @@ def check_finite(argument: str, value: Any) -> None:
             return
         array = np.asarray(array, dtype=float)
     except (TypeError, ValueError) as error:
-        raise refuse(argument, "a number or an array of numbers", repr(value)) from error
+        raise refuse(
+            argument, "a number or an array of numbers", repr(value)
+        ) from error
     if not np.all(np.isfinite(array)):
         count = int(np.sum(~np.isfinite(array)))
         raise refuse(
@@ -122,14 +124,18 @@ def check_shape(argument: str, shape: Any) -> tuple[int, int, int]:
         ) from error
     if len(triple) != 3:
         raise refuse(argument, "three numbers of cells (x, y, z)", triple)
-    x, y, z = (check_integer(f"{argument}[{axis}]", n, 1) for axis, n in enumerate(triple))
+    x, y, z = (
+        check_integer(f"{argument}[{axis}]", n, 1) for axis, n in enumerate(triple)
+    )
     return x, y, z
 
 
 def check_array_shape(argument: str, value: Any, shape: Sequence[int]) -> None:
     """Refuse an array of another shape."""
     if tuple(np.shape(value)) != tuple(shape):
-        raise refuse(argument, f"an array of shape {tuple(shape)}", tuple(np.shape(value)))
+        raise refuse(
+            argument, f"an array of shape {tuple(shape)}", tuple(np.shape(value))
+        )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -25,5 +25,5 @@ def salt_uptake(electrolyte: BinaryElectrolyte, current_density: Any) -> Any:
 def wall_concentration(
     cell_concentration: Any, uptake: Any, wall_distance: Any, diffusivity: Scalar
 ) -> Any:
-    """c_s [mol m⁻³] at a wall `wall_distance` [m] away that takes `uptake` [mol m⁻² s⁻¹]."""
+    """c_s [mol m⁻³] beside a wall that takes `uptake` [mol m⁻² s⁻¹]; distance [m]."""
     return cell_concentration - uptake * wall_distance / diffusivity

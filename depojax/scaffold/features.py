@@ -29,6 +29,7 @@ def uniform_grid(
     """Cubic voxels of one size [m]."""
     if np.ndim(voxel_size) != 0:
         raise refuse("voxel_size", "one number [m]", f"shape {np.shape(voxel_size)}")
+    check_plausible("voxel_size", voxel_size, 1e-12, 1e-2, "m", "2 * um")
     return Grid.uniform(shape, voxel_size, periodic)
 
 

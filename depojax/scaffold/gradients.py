@@ -32,7 +32,8 @@ class Graded(eqx.Module):
     def __check_init__(self):
         if self.values.ndim != 1 or self.values.shape[0] < 2:
             raise refuse(
-                "values", "at least two values from collector to separator",
+                "values",
+                "at least two values from collector to separator",
                 f"shape {self.values.shape}",
             )
         check_finite("values", self.values)
@@ -59,9 +60,15 @@ def on_nodes(field: Any, grid: Grid) -> Array:
         np.broadcast_shapes(values.shape, nodes)
     except ValueError as error:
         raise refuse(
-            "field", f"a number, or an array that broadcasts to {nodes} nodes", values.shape
+            "field",
+            f"a number, or an array that broadcasts to {nodes} nodes",
+            values.shape,
         ) from error
-    return values if values.ndim == 3 else jnp.reshape(values, (1,) * (3 - values.ndim) + values.shape)
+    return (
+        values
+        if values.ndim == 3
+        else jnp.reshape(values, (1,) * (3 - values.ndim) + values.shape)
+    )
 
 
 def extremes(field: Any, grid: Grid) -> tuple[float, float] | None:

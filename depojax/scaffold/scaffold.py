@@ -16,6 +16,7 @@ from depojax._checks import (
     check_array_shape,
     check_finite,
     check_fraction,
+    check_plausible,
     check_range,
     refuse,
 )
@@ -117,6 +118,7 @@ class Scaffold(eqx.Module):
         periodic: Sequence[bool] = (False, False, False),
     ) -> "Scaffold":
         """Scaffold of `levelset(x, y, z)` [coordinates in m], positive in the pore."""
+        check_plausible("voxel_size", voxel_size, 1e-12, 1e-2, "m", "2 * um")
         grid = Grid.uniform(shape, voxel_size, periodic)
         values = jnp.broadcast_to(
             levelset(*grid.node_mesh()), tuple(n + 1 for n in grid.shape)
