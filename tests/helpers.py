@@ -1,0 +1,107 @@
+"""What several tests need: the electrolytes of the cases, columns of cells, orders.
+
+The numbers of the cases are typed into the tests; this module only builds.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+
+from depojax.fv.boundary import FixedValue, boundary_terms
+from depojax.fv.grid import Grid
+from depojax.fv.operators import conductances, without_ends
+from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.problems.cell import Cell
+from depojax.scaffold.scaffold import Scaffold
+from depojax.solvers.linear import DiffusionOperator, MultigridCG
+from depojax.solvers.multigrid import build_hierarchy
+
+D, T_PLUS, C0 = 3e-10, 0.38, 1000.0  # of the lithium salt in the cases
+WIDTH = 1e-5  # of a column's footprint [m]
+
+
+def lithium_salt(concentration=C0, diffusivity=D, transference_number=T_PLUS):
+    """The 1:1 salt of the cases."""
+    return BinaryElectrolyte(concentration, diffusivity, transference_number)
+
+
+def graded_widths(n, length, ratio):
+    """n widths that add up to `length`; the last is `ratio` times the first."""
+    widths = ratio ** (np.arange(n) / max(n - 1, 1))
+    return widths * (length / widths.sum())
+
+
+def column(length, n=200, ratio=30.0, electrolyte=None, counter_electrode="metal"):
+    """A flat gap: a column of cells that is plated on its floor."""
+    side = np.full(1, WIDTH)
+    grid = Grid((side, side, graded_widths(n, length, ratio)))
+    salt = lithium_salt() if electrolyte is None else electrolyte
+    return Cell(Scaffold.open(grid), salt, counter_electrode=counter_electrode)
+
+
+def observed_orders(errors, refinement=2.0):
+    """Order between successive refinements."""
+    errors = np.abs(np.asarray(errors, float))
+    return np.log(errors[:-1] / errors[1:]) / math.log(refinement)
+
+
+def central_slopes(function, x, step=1e-4):
+    """Central differences of a scalar function with respect to every entry of x."""
+    shifts = step * np.eye(x.size)
+    return np.array(
+        [(function(x + dx) - function(x - dx)) / (2 * step) for dx in shifts]
+    )
+
+
+@eqx.filter_jit
+def diffusion_system(grid, transmission, mass, shift=0.0, conditions=None):
+    """Operator, hierarchy and boundary source of ∇·(T ∇u) on a grid."""
+    sides = boundary_terms(grid, transmission, conditions or {})
+    g = without_ends(conductances(grid, transmission), grid.periodic)
+    shift = jnp.asarray(shift, mass.dtype)
+    operator = DiffusionOperator(mass, sides.loss, g, shift, grid.periodic)
+    return operator, build_hierarchy(grid, mass, sides.loss, g), sides.source
+
+
+@eqx.filter_jit
+def solve(operator, hierarchy, b, rtol=1e-10, singular=False):
+    """u and the number of iterations."""
+    solver = MultigridCG(rtol=rtol, singular=singular)
+    state = solver.init(operator, {"hierarchy": hierarchy})
+    solution = lx.linear_solve(operator, b, solver, state=state, throw=False)
+    return solution.value, solution.stats["num_steps"], solution.result
+
+
+@eqx.filter_jit
+def effective_diffusivity(scaffold, axis=2):
+    """D_eff/D along `axis`: u = 0 and 1 at the two ends, no flux at the other sides."""
+    grid, name = scaffold.grid, "xyz"[axis]
+    ends = {f"{name}-": FixedValue(0.0), f"{name}+": FixedValue(1.0)}
+    mass = scaffold.pore_fraction * grid.volumes
+    operator, hierarchy, source = diffusion_system(
+        grid, scaffold.face_transmission, mass, conditions=ends
+    )
+    u, _, _ = solve(operator, hierarchy, source)
+    top = (slice(None),) * axis + (-1,)
+    g = conductances(grid, scaffold.face_transmission)[axis][top]
+    area = jnp.sum(jnp.broadcast_to(grid.face_areas(axis), grid.shape)[top])
+    return jnp.sum(g * (1 - u[top])) * grid.lengths[axis] / area
+
+
+def voxelised(scaffold):
+    """The same host as a voxel code sees it: a cell is pore or solid by its centre."""
+    pore = (scaffold.pore_fraction > 0.5).astype(scaffold.pore_fraction.dtype)
+    faces = []
+    for axis in range(3):
+        edge = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        padded = jnp.pad(pore, edge, mode="edge")
+        n = pore.shape[axis]
+        below = jax.lax.slice_in_dim(padded, 0, n + 1, axis=axis)
+        faces.append(below * jax.lax.slice_in_dim(padded, 1, n + 2, axis=axis))
+    return eqx.tree_at(
+        lambda s: (s.pore_fraction, s.face_transmission), scaffold, (pore, tuple(faces))
+    )
