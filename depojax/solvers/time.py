@@ -469,8 +469,9 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
 
     # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
     last = jnp.maximum(run.steps - 1, 0)
-    t, dt = trail.times[last], trail.sizes[last]
     took = run.steps > 0
+    # A run of no steps has no last one: any length keeps its unused solves sane.
+    t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
 
     def last_step(balance, y, dt):
         held = balance.during(t, dt)
