@@ -62,7 +62,7 @@ def cut_cells(
 
 
 def positive_in_triangle(a: Array, b: Array, c: Array) -> Array:
-    """Fraction of a triangle where the linear function of these corner values is > 0."""
+    """Fraction of a triangle where the linear function of its corner values is > 0."""
     low, mid, high = _sort3(a, b, c)
     one = _ratio(high * high, (high - low) * (high - mid))
     two = 1 - _ratio(low * low, (mid - low) * (high - low))

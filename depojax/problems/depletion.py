@@ -149,12 +149,14 @@ class DepletingBalance(AbstractBalance):
 
 def depletion_times(
     solution: "SandSolution", run_on: float, steps: Steps, rtol: float, report
-) -> tuple[Cells, RESULTS]:
-    """Time at which each plated place is depleted [s], and how the run ended.
+) -> tuple[Cells, Scalar, RESULTS]:
+    """Time at which each plated place is depleted [s], salt balance error, outcome.
 
     Runs from Sand's time to `run_on` times it. Infinite where the wall is not depleted
-    by then, or there is no wall. The place that is depleted first has Sand's time.
+    by then, or there is no wall; Sand's time at the first place. Has no derivative.
     """
+    arrays, rest = eqx.partition(solution, eqx.is_array)
+    solution = eqx.combine(jax.lax.stop_gradient(arrays), rest)
     return _depletion_times(solution, jnp.asarray(run_on), steps, rtol, report)
 
 
@@ -185,4 +187,10 @@ def _depletion_times(solution, run_on, steps, rtol, report):
     run = integrate(balance, u, end, steps, report=report)
     walls = jnp.where(salt.wall, solution.wall_concentration, jnp.inf)
     first = solution.depleted & (walls <= jnp.min(walls))
-    return jnp.where(first, time, run.memory), run.result
+    found = jnp.sum(salt.storage(run.state) - salt.storage(u))
+    plated = solution.current.charge(time + run.time) * jnp.sum(salt.sink)
+    error = jnp.abs(found - run.exchanged) / jnp.where(plated > 0, plated, 1)
+    # On a flat electrode every place is depleted at once, and nothing is left to run.
+    at_once = run.result == RESULTS.event_at_start
+    result = RESULTS.where(at_once, RESULTS.successful, run.result)
+    return jnp.where(first, time, run.memory), error, result

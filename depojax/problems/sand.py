@@ -139,16 +139,18 @@ def sand_time(
         _raise_if_failed(solution)
     if run_on is not None:
         with progress_bar("Running on") if progress else contextlib.nullcontext():
-            times, result = depletion_times(solution, run_on, steps, tolerance, report)
+            times, error, result = depletion_times(
+                solution, run_on, steps, tolerance, report
+            )
             if progress:
                 jax.effects_barrier()
         failed = RESULTS.where(
             solution.result == RESULTS.successful, result, solution.result
         )
         solution = eqx.tree_at(
-            lambda s: (s.depletion_time, s.result),
+            lambda s: (s.depletion_time, s.salt_balance_error, s.result),
             solution,
-            (times, failed),
+            (times, jnp.maximum(solution.salt_balance_error, error), failed),
             is_leaf=lambda x: x is None,
         )
         if throw:
