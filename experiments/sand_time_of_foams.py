@@ -35,9 +35,9 @@ ordinary ones deplete no such foam. "Salt alone" is no limit near the limiting c
 where the counter electrode brings new salt in time. At `resolution=20` the times are
 still 2 % (33 mA/cm²) to 7 % (100 mA/cm²) above those at 28, because the angle between
 strut and collector decides. The first place to be depleted is a strict measure: six of
-36 random foams, 96 µm wide, were depleted four to thirty times earlier than the rest, at
-single spots. In two that were looked into it was a pocket pinched off at a side of the
-sample, with less than 0.1 % of the surface.
+36 random foams, 96 µm wide, were depleted four to thirty times earlier than the rest,
+at single spots. In two that were looked into it was a pocket pinched off at a side of
+the sample, with less than 0.1 % of the surface.
 
     python experiments/sand_time_of_foams.py          figure and table in run/foams
 """
