@@ -119,7 +119,9 @@ class DepletingBalance(AbstractBalance):
 
     def uptake(self, t: Scalar, y: Cells) -> tuple[Cells, Scalar]:
         """What every place takes [s⁻¹], and the level λ that the free ones share."""
-        sink, most = self.salt.sink, self.transfer * (1 + y)
+        # Corners that only a crack connects stay out of it: see `salt_balance`.
+        sink = self.salt.sink
+        most = jnp.where(self.salt.wall, self.transfer * (1 + y), jnp.inf)
         total = self._current(t) * jnp.sum(sink)
 
         def raise_level(_, level):
@@ -130,7 +132,7 @@ class DepletingBalance(AbstractBalance):
 
         # Depleted places only ever hand current on: the level rises to its end.
         level = jax.lax.fori_loop(0, _MOST_SETS, raise_level, self._current(t))
-        return jnp.minimum(level * sink, jnp.where(self.salt.wall, most, 0.0)), level
+        return jnp.minimum(level * sink, most), level
 
     def _current(self, t: Scalar) -> Scalar:
         return self.salt.current.value(t + self.start)

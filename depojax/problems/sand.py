@@ -219,8 +219,8 @@ def _sand_time(cell, current, steps, end_time, rtol, report) -> SandSolution:
         location=jnp.stack(
             [x[i] for x, i in zip(cell.grid.centers, place, strict=True)]
         ),
-        concentration=c0 * jnp.where(balance.mass > 0, 1 + u, 0.0),
-        wall_concentration=c0 * jnp.where(balance.mass > 0, 1 + wall, 0.0),
+        concentration=c0 * _positive(balance, u),
+        wall_concentration=c0 * _positive(balance, wall),
         depletion_time=None,
         limiting_current=limit,
         end_time=jnp.where(steady, jnp.inf, run.time),
@@ -234,6 +234,12 @@ def _sand_time(cell, current, steps, end_time, rtol, report) -> SandSolution:
         cell=cell,
         current=current,
     )
+
+
+def _positive(balance: SaltBalance, deviation: Cells) -> Cells:
+    """c/c₀, zero in the solid and in corners that a crack alone connects."""
+    ratio = 1 + deviation
+    return jnp.where((balance.mass > 0) & (ratio > 0), ratio, 0.0)
 
 
 def _limit(balance: SaltBalance, per_current: Cells) -> Scalar:
