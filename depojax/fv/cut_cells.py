@@ -2,7 +2,7 @@
 
 The pore is where the node values are positive. Each face is split into four triangles
 about its centre, each cell into the 24 tetrahedra that stand on them with their tip in
-the cell's centre; values there are interpolated to second order. On each piece the
+the cell's centre; values at the centres are means of the corners. On each piece the
 level set is linear and its positive part has a closed form, smooth in the node values,
 so every measure below has exact derivatives with respect to shape.
 
@@ -47,12 +47,10 @@ def cut_cells(
     Apertures below `smallest_aperture` count as closed: they carry nothing and only
     spoil the conditioning. A cell with no open face is closed altogether.
     """
-    x, y, z = (
-        jnp.where(a < smallest_aperture, 0.0, a) for a in face_apertures(grid, values)
-    )
+    x, y, z = (jnp.where(a < smallest_aperture, 0.0, a) for a in face_apertures(values))
     apertures = (x, y, z)
     reachable = _any_open_face(apertures)
-    fraction = jnp.where(reachable, volume_fractions(grid, values), 0.0)
+    fraction = jnp.where(reachable, volume_fractions(values), 0.0)
     # An open face without volume behind it would be a cell without storage.
     fraction = jnp.where(reachable, jnp.maximum(fraction, smallest_aperture), 0.0)
     return CutCells(
@@ -88,27 +86,18 @@ def positive_in_tetrahedron(a: Array, b: Array, c: Array, d: Array) -> Array:
     return jnp.where(a >= 0, 1.0, inner)
 
 
-def face_apertures(grid: Grid, values: Nodes) -> Faces:
+def face_apertures(values: Nodes) -> Faces:
     """Open fraction of every face, one array per axis."""
-    faces, _ = _centers(grid, values)
-    x, y, z = (
-        _face_aperture(values, center, axis) for axis, center in enumerate(faces)
-    )
+    x, y, z = (_face_aperture(values, axis) for axis in range(3))
     return x, y, z
 
 
-def volume_fractions(grid: Grid, values: Nodes) -> Cells:
+def volume_fractions(values: Nodes) -> Cells:
     """Open fraction of every cell, from the same pieces as the apertures."""
     values = _unit_scale(values)
     corners = jnp.stack([_corner(values, offset) for offset in _CORNERS])
-    faces, tip = _centers(grid, values)
-    # In the order of _CELL_FACES: lower and upper face of each axis.
-    ends = [
-        jax.lax.slice_in_dim(face, side, grid.shape[axis] + side, axis=axis)
-        for axis, face in enumerate(faces)
-        for side in (0, 1)
-    ]
-    centers = jnp.stack(ends)
+    centers = jnp.stack([corners[np.asarray(face)].mean(0) for face in _CELL_FACES])
+    tip = corners.mean(0)
 
     def add(total, piece):
         first, second, face = piece
@@ -198,7 +187,7 @@ def _second_difference(values: Nodes, widths: Array, axis: int) -> Nodes:
     return jnp.pad(inner, edge, mode="edge")
 
 
-def _face_aperture(values: Nodes, center: Array, axis: int) -> Float[Array, "..."]:
+def _face_aperture(values: Nodes, axis: int) -> Float[Array, "..."]:
     first, second = (a for a in range(3) if a != axis)
     ring = []
     for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)):
@@ -206,50 +195,11 @@ def _face_aperture(values: Nodes, center: Array, axis: int) -> Float[Array, "...
         index[first] = slice(i, values.shape[first] - 1 + i)
         index[second] = slice(j, values.shape[second] - 1 + j)
         ring.append(values[tuple(index)])
+    center = (ring[0] + ring[1] + ring[2] + ring[3]) / 4
     north, east, south, west = (
         positive_in_triangle(ring[k], ring[(k + 1) % 4], center) for k in range(4)
     )
     return (north + east + south + west) / 4
-
-
-def _centers(grid: Grid, values: Nodes) -> tuple[Faces, Cells]:
-    """The level set at the centres of the faces and of the cells, to second order.
-
-    Mean of the corners less h²/8 of the second derivative along every edge. Without
-    that a ball comes out too small, since the mean lies on the chord.
-    """
-    sag = [_sag(grid, values, axis) for axis in range(3)]
-    faces = []
-    for axis in range(3):
-        b, c = (a for a in range(3) if a != axis)
-        flat = _pair_mean(_pair_mean(values, b), c)
-        faces.append(flat - _pair_mean(sag[b], c) - _pair_mean(sag[c], b))
-    center = _pair_mean(_pair_mean(_pair_mean(values, 0), 1), 2)
-    for axis in range(3):
-        b, c = (a for a in range(3) if a != axis)
-        center = center - _pair_mean(_pair_mean(sag[axis], b), c)
-    return (faces[0], faces[1], faces[2]), center
-
-
-def _sag(grid: Grid, values: Nodes, axis: int) -> Array:
-    """h²/8 × the second derivative at the middle of every edge along `axis`.
-
-    The smaller one of the edge's two ends, zero where they differ in sign: a kink of
-    the level set (a corner, the middle of a thin wall) then bends no edge beside it.
-    """
-    n = values.shape[axis]
-    second = _second_difference(values, grid.widths[axis], axis)
-    below = jax.lax.slice_in_dim(second, 0, n - 1, axis=axis)
-    above = jax.lax.slice_in_dim(second, 1, n, axis=axis)
-    smaller = jnp.where(jnp.abs(below) < jnp.abs(above), below, above)
-    smaller = jnp.where(below * above > 0, smaller, 0.0)
-    return smaller * along(grid.widths[axis], axis) ** 2 / 8
-
-
-def _pair_mean(values: Array, axis: int) -> Array:
-    n = values.shape[axis]
-    below = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
-    return (below + jax.lax.slice_in_dim(values, 1, n, axis=axis)) / 2
 
 
 def _any_open_face(apertures: Faces) -> Array:

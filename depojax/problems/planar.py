@@ -15,6 +15,7 @@ times the same sums as eigenfunctions. Sand's time is the root c_s(τ) = 0.
 Carslaw & Jaeger, Conduction of Heat in Solids, 2nd ed., §3.8.
 """
 
+import functools
 import math
 from typing import Any, Literal, get_args
 
@@ -90,6 +91,7 @@ def planar_limiting_current(
     )
 
 
+@functools.partial(jax.jit, static_argnames="blocked")
 def _scaled_time(uptake: Scalar, blocked: bool) -> tuple[Scalar, Bool[Array, ""]]:
     """D τ/L² for the dimensionless uptake G L/c₀, and whether anything depletes."""
     depletes = jnp.asarray(True) if blocked else uptake > 1

@@ -271,9 +271,7 @@ def _unresolved(got: str) -> ValueError:
 
 @jax.jit
 def _jitted_fractions(values):
-    # Equal voxels: what lies between the nodes does not depend on their size.
-    grid = Grid.uniform([n - 1 for n in values.shape], 1.0)
-    return volume_fractions(grid, values)
+    return volume_fractions(values)
 
 
 def _fractions(values: NodeArray) -> Float[np.ndarray, "x y z"]:

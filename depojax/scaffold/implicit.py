@@ -97,7 +97,7 @@ def at_porosity(shape_field: Nodes, grid: Grid, porosity: Any) -> Scaffold:
 
 def _cell_porosity(values: Nodes, grid: Grid) -> Scalar:
     volumes = grid.volumes
-    return jnp.sum(volume_fractions(grid, values) * volumes) / jnp.sum(volumes)
+    return jnp.sum(volume_fractions(values) * volumes) / jnp.sum(volumes)
 
 
 def _mean_over(grid: Grid, values: Array) -> Scalar:

@@ -20,7 +20,8 @@ holds there.
 Derivatives: the steps of the run are taken as given, and the tangent of the scheme is
 propagated along them, with the event time from the implicit function theorem. The rule
 is linear in the tangents, so reverse mode is its transpose. States are kept every √n
-steps and the rest recomputed: three forward runs' time, O(√n) states of memory.
+steps and the rest recomputed: the time of several forward runs (`benchmarks/` measures
+it), O(√n) states of memory.
 """
 
 import abc

@@ -113,7 +113,7 @@ def test_area_is_the_derivative_of_the_solid_volume(skeleton):
     radius = 2.5
 
     def volume(radius):
-        return -jnp.sum(volume_fractions(grid, field * diameter - radius)) * 1e-18
+        return -jnp.sum(volume_fractions(field * diameter - radius)) * 1e-18
 
     area = jnp.sum(cut_cells(grid, field * diameter - radius).interface_area)
     slope = jax.grad(volume)(radius) / 1e-6
