@@ -16,7 +16,8 @@ surface, so every height of the foam plates its share. Beside it, in closed form
 The foams are Kelvin's, one cube wide: their sides are mirror planes, so the small
 sample stands for an endless foam.
 
-What one sees (measured with `main()` in float64):
+What one sees (measured with `main()` in float64, before walls knew their curvature and
+cracks were left out of the count; a run now may give somewhat other numbers):
 
 (a) Against the current. The foam is depleted at 17 mA/cm² and more, 1.6 times the limit
     of a foil at the collector; at twice that it lasts four times as long as the foil.
