@@ -32,6 +32,7 @@ plated_collector = true
 
 [sand]
 # max_time = "1 hour"
+# depleted_share = 0.05     # of the metal; by default its first place decides
 current_density = "150 mA/cm^2"   # of footprint; or pulses:
 # [sand.current_density]
 # current_density = "300 mA/cm^2"

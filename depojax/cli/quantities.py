@@ -48,8 +48,9 @@ ARGUMENT_UNITS = {
     ),
     **dict.fromkeys(
         (
-            "angle", "anisotropy", "disorder", "half_angle", "linear_tolerance",
-            "phase", "porosity", "run_on", "smoothing", "solid_fraction",
+            "angle", "anisotropy", "depleted_share", "disorder", "half_angle",
+            "linear_tolerance", "phase", "porosity", "run_on", "smoothing",
+            "solid_fraction",
             "thermodynamic_factor", "threshold", "tolerance", "tortuosity_factor",
             "transference_number",
         ),

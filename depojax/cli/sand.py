@@ -101,6 +101,8 @@ def summarise(solution: SandSolution, precision: str) -> dict[str, Any]:
         "capacity_C_m2": _number(solution.capacity),
         "location_m": [float(x) for x in solution.location],
         "current_density_A_m2": _number(solution.current.mean),
+        "depleted_share": solution.depleted_share,
+        "nearly_depleted": _number(solution.nearly_depleted),
         "limiting_current_A_m2": _number(solution.limiting_current),
         "lowest_wall_concentration_mol_m3": _number(lowest),
         "porosity": _number(scaffold.porosity),
@@ -131,7 +133,8 @@ def table(summary: dict[str, Any]) -> str:
         first = [
             ("Sand's time", f"{summary['time_s']:.5g} s"),
             ("Sand's capacity", _in(summary["capacity_C_m2"], mAh / cm**2, "mAh/cm2")),
-            ("depleted first at", f"x, y, z = {x}, {y}, {z} um"),
+            (_where_label(summary["depleted_share"]), f"x, y, z = {x}, {y}, {z} um"),
+            ("nearly depleted", f"{100 * summary['nearly_depleted']:.3g} % of metal"),
         ]
     else:
         c = summary["lowest_wall_concentration_mol_m3"]
@@ -155,6 +158,10 @@ def table(summary: dict[str, Any]) -> str:
     width = max(len(label) for label, _ in rows)
     lines = [f"{label:<{width}}  {value}" for label, value in rows]
     return "\n".join([summary["message"], "", *lines])
+
+
+def _where_label(share: float) -> str:
+    return f"{100 * share:.3g} % depleted at" if share else "depleted first at"
 
 
 def _in(value: float, unit: float, name: str) -> str:

@@ -80,6 +80,11 @@ class Grid(eqx.Module):
         ]
         return cls(full, periodic)
 
+    def subdivided(self, parts: int) -> "Grid":
+        """The grid with every cell split into so many equal parts per axis."""
+        widths = [jnp.repeat(width / parts, parts) for width in self.widths]
+        return Grid(widths, self.periodic)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         x, y, z = (width.shape[0] for width in self.widths)

@@ -68,6 +68,8 @@ _MEANING = {
     "mean_wall_concentration": ("mol m-3", "mean salt concentration at the wall"),
     "sand_time": ("s", "Sand's time: first depletion, inf if never"),
     "capacity": ("C m-2", "charge passed per footprint until first depletion"),
+    "nearly_depleted": ("1", "share of the metal below a tenth of the concentration"),
+    "depleted_share": ("1", "share of the metal whose depletion ends the run"),
     "limiting_current": ("A m-2", "current per footprint below which nothing depletes"),
     "end_time": ("s", "end of the run, inf for the steady state"),
     "salt_balance_error": ("1", "salt found against salt booked, per salt plated"),
@@ -97,6 +99,8 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
     scalars = {
         "sand_time": solution.time,
         "capacity": solution.capacity,
+        "nearly_depleted": solution.nearly_depleted,
+        "depleted_share": solution.depleted_share,
         "limiting_current": solution.limiting_current,
         "end_time": solution.end_time,
         "salt_balance_error": solution.salt_balance_error,
@@ -110,7 +114,7 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
     }
     for name, value in scalars.items():
         dataset[name] = _variable(name, (), value)
-    where = {"units": "m", "long_name": "place of the lowest wall concentration"}
+    where = {"units": "m", "long_name": "place whose wall concentration decides"}
     dataset["location"] = xr.Variable(("axis",), np.asarray(solution.location), where)
     dataset.coords["axis"] = xr.Variable(("axis",), list(AXES), {"long_name": "axis"})
     kept = ~np.isnan(np.asarray(solution.history.time))

@@ -74,7 +74,11 @@ def headline(solution: SandSolution) -> str:
     J = float(solution.current.mean) / (mA / cm**2)
     driven = rf"{J:.4g} mA cm$^{{-2}}$"
     if bool(solution.depleted):
-        return f"First depletion after {float(solution.time):.4g} s at {driven}"
+        share = solution.depleted_share
+        what = (
+            f"{100 * share:.3g} % of the metal depleted" if share else "First depletion"
+        )
+        return f"{what} after {float(solution.time):.4g} s at {driven}"
     if bool(jnp.isinf(solution.end_time)):
         return f"Steady state at {driven}, nothing is depleted"
     return f"After {float(solution.end_time):.4g} s at {driven}, nothing is depleted"

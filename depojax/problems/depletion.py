@@ -150,20 +150,21 @@ class DepletingBalance(AbstractBalance):
 
 
 def depletion_times(
-    solution: "SandSolution", run_on: float, steps: Steps, rtol: float, report
+    solution: "SandSolution", end_time: Scalar, steps: Steps, rtol: float, report
 ) -> tuple[Cells, Scalar, RESULTS]:
     """Time at which each plated place is depleted [s], salt balance error, outcome.
 
-    Runs from Sand's time to `run_on` times it. Infinite where the wall is not depleted
-    by then, or there is no wall; Sand's time at the first place. Has no derivative.
+    Runs from the depletion of the first place, where `solution` ends, to `end_time`
+    [s]. Infinite where the wall is not depleted by then, or there is no wall; Sand's
+    time at the first place. Has no derivative.
     """
     arrays, rest = eqx.partition(solution, eqx.is_array)
     solution = eqx.combine(jax.lax.stop_gradient(arrays), rest)
-    return _depletion_times(solution, jnp.asarray(run_on), steps, rtol, report)
+    return _depletion_times(solution, jnp.asarray(end_time), steps, rtol, report)
 
 
 @eqx.filter_jit
-def _depletion_times(solution, run_on, steps, rtol, report):
+def _depletion_times(solution, end_time, steps, rtol, report):
     cell = solution.cell
     # A map needs less than a number that is to be differentiated.
     salt = salt_balance(cell, solution.current, max(rtol, _LOOSEST_SOLVE))
@@ -180,7 +181,7 @@ def _depletion_times(solution, run_on, steps, rtol, report):
     u = jnp.where(
         salt.mass > 0, solution.concentration / cell.electrolyte.concentration - 1, 0
     )
-    end = jnp.where(solution.depleted, (run_on.astype(dtype) - 1) * time, 0.0)
+    end = jnp.where(solution.depleted, end_time.astype(dtype) - time, 0.0)
     first_step = jnp.exp2(jnp.floor(jnp.log2(jnp.where(time > 0, time, 1.0) / 256)))
     if steps.fixed is None:
         steps = eqx.tree_at(

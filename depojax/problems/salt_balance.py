@@ -17,6 +17,7 @@ from depojax.fv.flux import net_outflow
 from depojax.fv.operators import conductances, without_ends
 from depojax.physics.transport import salt_uptake
 from depojax.problems.cell import Cell, Domain
+from depojax.problems.places import deciding_place
 from depojax.problems.protocols import AbstractCurrent, ConstantCurrent
 from depojax.scaffold.scaffold import flood
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
@@ -47,6 +48,7 @@ class SaltBalance(AbstractBalance):
     hierarchy: Hierarchy
     rtol: float = static()
     periodic: tuple[bool, bool, bool] = static()
+    share: float = static(default=0.0)  # of the area that must be depleted
 
     def storage(self, y):
         return self.mass * y
@@ -79,15 +81,15 @@ class SaltBalance(AbstractBalance):
     def event(self, t, y):
         # Chosen by place, so that the derivative is that of one wall concentration.
         deviation = self.wall_deviation(t, y)
-        place = jnp.argmin(jnp.where(self.wall, deviation, jnp.inf))
-        return 1 + deviation.ravel()[jax.lax.stop_gradient(place)]
+        return 1 + deviation.ravel()[self.place(deviation, self.share)]
 
     def observe(self, t, y):
-        area = jnp.sum(self.wall_area)
-        mean = jnp.sum(self.wall_area * self.wall_deviation(t, y)) / area
+        deviation = self.wall_deviation(t, y)
+        lowest = jnp.min(jnp.where(self.wall, deviation, jnp.inf))
+        mean = jnp.sum(self.wall_area * deviation) / jnp.sum(self.wall_area)
         return {
             "current_density": self.current.value(t),
-            "lowest_wall_concentration": self.event(t, y),
+            "lowest_wall_concentration": 1 + lowest,
             "mean_wall_concentration": 1 + mean,
         }
 
@@ -104,13 +106,22 @@ class SaltBalance(AbstractBalance):
             self.mass, self.loss, self.conductance, shift, self.periodic
         )
 
+    def place(self, values: Cells, share: float) -> Int[Array, ""]:
+        """Where on the wall the lowest values have covered a share of the area."""
+        return deciding_place(values, jnp.where(self.wall, self.wall_area, 0.0), share)
+
     def wall_deviation(self, t: Scalar, y: Cells) -> Cells:
         """c_s/c₀ − 1 at the plated surface of each cell."""
         return y - self.current.value(t) * self.drop
 
 
-def salt_balance(cell: Cell, current: AbstractCurrent, rtol: float) -> SaltBalance:
-    """The discrete salt balance of a cell under a current."""
+def salt_balance(
+    cell: Cell, current: AbstractCurrent, rtol: float, share: float = 0.0
+) -> SaltBalance:
+    """The discrete salt balance of a cell under a current.
+
+    Its event is the depletion of the first place, or of a `share` of the plated area.
+    """
     domain = cell.domain()
     grid, electrolyte = domain.grid, cell.electrolyte
     D, c0 = electrolyte.diffusivity, electrolyte.concentration
@@ -142,6 +153,7 @@ def salt_balance(cell: Cell, current: AbstractCurrent, rtol: float) -> SaltBalan
         hierarchy=_low_precision_hierarchy(domain, mass, loss, conductance),
         rtol=rtol,
         periodic=grid.periodic,
+        share=share,
     )
 
 

@@ -105,6 +105,7 @@ def sphere_array(
     radius: Field | None = None,
     solid_fraction: Field | None = None,
     invert: bool = False,
+    subdivision: int = 2,
     periodic: Sequence[bool] = (False, False, False),
 ) -> Scaffold:
     """Spheres on a cubic lattice, solid or (`invert`) hollow: the inverse opal.
@@ -141,9 +142,14 @@ def sphere_array(
             "one of the two",
             "none" if radius is None else "both",
         )
+    check_integer("subdivision", subdivision, 1)
+    # A field that was given on the nodes is known there only.
+    given = solid_fraction if radius is None else radius
+    on_grid = isinstance(given, (np.ndarray, jax.Array)) and given.ndim > 0
+    fine = grid if on_grid or subdivision == 1 else grid.subdivided(subdivision)
     kind, length = LATTICES[lattice], as_float(period)
     if radius is None:
-        phi = on_nodes(solid_fraction, grid)
+        phi = on_nodes(solid_fraction, fine)
         check_fraction("solid_fraction", phi)
         spheres = 1 - phi if invert else phi
         most = float(kind.solid_fraction(jnp.asarray(kind.largest)))
@@ -156,8 +162,8 @@ def sphere_array(
         )
         size = length * kind.radius(spheres)
     else:
-        size = on_nodes(radius, grid)
-        sizes, whole = extremes(size, grid), concrete(length)
+        size = on_nodes(radius, fine)
+        sizes, whole = extremes(size, fine), concrete(length)
         if sizes is not None and whole is not None:
             check_range(
                 "radius",
@@ -168,9 +174,9 @@ def sphere_array(
                 f"Beyond, three spheres of the {lattice} lattice meet.",
             )
     check_resolved("sphere diameter", 2 * size, grid)
-    levelset = _distance_to_lattice(grid, kind, length) - size
+    levelset = _distance_to_lattice(fine, kind, length) - size
     levelset = -levelset if invert else levelset
-    return Scaffold.from_levelset(off_nodes(levelset, grid), grid)
+    return Scaffold.from_levelset(off_nodes(levelset, fine), grid)
 
 
 def _distance_to_lattice(grid: Grid, lattice: Lattice, period: Array) -> Nodes:

@@ -136,20 +136,17 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
             return (residual > target) & (step < self.max_steps)
 
         def iterate(carry):
-            x, r, p, gamma, _, step = carry
-            q = operator.mv(p)
-            curvature = jnp.vdot(p, q)
-            alpha = jnp.where(
-                curvature > 0, gamma / jnp.where(curvature > 0, curvature, 1), 0
-            )
-            x, r = x + alpha * p, r - alpha * q
+            x, r, p, previous, _, step = carry
             z = self._project(cycle(r), active)
-            previous, gamma = gamma, jnp.vdot(r, z)
-            beta = gamma / jnp.where(previous > 0, previous, 1)
-            return x, r, z + beta * p, gamma, _norm(r), step + 1
+            gamma = jnp.vdot(r, z)
+            p = z + _share(gamma, previous) * p
+            q = operator.mv(p)
+            alpha = _share(gamma, jnp.vdot(p, q))
+            x, r = x + alpha * p, r - alpha * q
+            return x, r, p, gamma, _norm(r), step + 1
 
-        z = self._project(cycle(b), active)
-        start = (jnp.zeros_like(b), b, z, jnp.vdot(b, z), _norm(b), jnp.int32(0))
+        zero = jnp.zeros_like(b)
+        start = (zero, b, zero, jnp.zeros((), b.dtype), _norm(b), jnp.int32(0))
         x, _, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
         x = (
             x
@@ -187,6 +184,11 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
 
     def assume_full_rank(self) -> bool:
         return True
+
+
+def _share(part: Scalar, whole: Scalar) -> Scalar:
+    """part / whole; zero for a whole that is not positive."""
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
 
 def _norm(u: Array) -> Scalar:

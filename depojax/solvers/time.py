@@ -20,8 +20,9 @@ holds there.
 Derivatives: the steps of the run are taken as given, and the tangent of the scheme is
 propagated along them, with the event time from the implicit function theorem. The rule
 is linear in the tangents, so reverse mode is its transpose. States are kept every √n
-steps and the rest recomputed: the time of several forward runs (`benchmarks/` measures
-it), O(√n) states of memory.
+steps and those between solved for once more; known stages make the derivative of a step
+one linear solve per stage. The time of a few forward runs (`benchmarks/` measures it),
+O(√n) states of memory.
 """
 
 import abc
@@ -44,6 +45,7 @@ _W = math.sqrt(2) / 4
 _ERROR = ((4 * _W - 1) / 3, -1 / 3, 2 * _D / 3)
 _RUNGS = 4  # rungs of the step ladder per octave
 _ROOT_TRIES = 60
+_SKIPPED = 8  # steps that the tangent pass skips at once
 
 
 class AbstractBalance(eqx.Module):
@@ -202,12 +204,35 @@ def _integrate_jvp(primals, tangents, *, report):
     return run, t_run
 
 
-def _step(balance: AbstractBalance, t: Scalar, y: Array, dt: Scalar):
-    """One TR-BDF2 step: state, raw error, amount exchanged, convergence, iterations."""
+class _Step(eqx.Module):
+    """What one TR-BDF2 step gives."""
+
+    stages: Float[Array, "2 ..."]  # states at t + γ Δt and t + Δt
+    raw_error: Array  # in units of the storage
+    exchanged: Scalar
+    converged: Bool[Array, ""]
+    iterations: Int[Array, ""]
+
+    @property
+    def state(self) -> Array:
+        """The state after the step."""
+        return self.stages[1]
+
+
+def _step(
+    balance: AbstractBalance,
+    t: Scalar,
+    y: Array,
+    dt: Scalar,
+    known_stages: Array | None = None,
+) -> _Step:
+    """One TR-BDF2 step. Stages that are known already are guesses that cost nothing."""
     m0, f0, e0 = balance.storage(y), balance.rate(t, y), balance.exchange(t, y)
 
-    def stage(carry, c):
+    def stage(carry, now):
         slope, guess = carry
+        c, known = now
+        guess = guess if known is None else known
         at = t + c * dt
         new, good, count = balance.solve_stage(at, m0 + dt * slope, _D * dt, guess)
         f = balance.rate(at, new)
@@ -217,11 +242,11 @@ def _step(balance: AbstractBalance, t: Scalar, y: Array, dt: Scalar):
 
     stages = jnp.asarray([_GAMMA, 1.0], y.dtype)
     _, (states, rates, exchanges, good, counts) = jax.lax.scan(
-        stage, (_D * f0, y), stages
+        stage, (_D * f0, y), (stages, known_stages)
     )
     error = dt * (_ERROR[0] * f0 + _ERROR[1] * rates[0] + _ERROR[2] * rates[1])
     exchanged = dt * (_W * (e0 + exchanges[0]) + _D * exchanges[1])
-    return states[1], error, exchanged, jnp.all(good), jnp.sum(counts)
+    return _Step(states, error, exchanged, jnp.all(good), jnp.sum(counts))
 
 
 def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
@@ -255,8 +280,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         rooting = state["rooting"]
         dt = jnp.where(rooting, state["root_dt"], regular)
         held = balance.during(t, dt)
-        new, raw_error, exchanged, good, count = _step(held, t, y, dt)
-        error = held.size(held.damp(y, _D * dt, raw_error))
+        step = _step(held, t, y, dt)
+        new, good = step.state, step.converged
+        error = held.size(held.damp(y, _D * dt, step.raw_error))
         relative = error / steps.tolerance.astype(dtype)
         finite = jnp.isfinite(relative) & jnp.all(jnp.isfinite(new))
         g_start, g = held.event(t, y), held.event(t + dt, new)
@@ -309,8 +335,8 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             "rung": next_rung.astype(rung.dtype),
             "steps": count_steps,
             "attempts": state["attempts"] + 1,
-            "iterations": state["iterations"] + count.astype(jnp.int32),
-            "exchanged": state["exchanged"] + jnp.where(accept, exchanged, 0),
+            "iterations": state["iterations"] + step.iterations.astype(jnp.int32),
+            "exchanged": state["exchanged"] + jnp.where(accept, step.exchanged, 0),
             "event_found": at_event,
             "history": history,
             "memory": jax.lax.cond(
@@ -444,29 +470,37 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
     times = in_chunks(trail.times)
 
-    def advance(balance, y, t, dt):
-        def step():
-            return _step(balance.during(t, dt), t, y, dt)[0]
+    def solved(y, piece):
+        """The states at the start and in the stages of every step of a chunk."""
 
-        return jax.lax.cond(dt > 0, step, lambda: y)
+        def one(y, step):
+            t, dt = step
 
-    @jax.checkpoint
+            def stages():
+                return _step(balance.during(t, dt), t, y, dt).stages
+
+            taken = jax.lax.cond(dt > 0, stages, lambda: jnp.stack([y, y]))
+            return taken[1], (y, taken)
+
+        return jax.lax.scan(one, y, piece)[1]
+
+    def through_step(t_y, known):
+        t, dt, y, stages = known
+
+        def advance(balance, y):
+            return _step(balance.during(t, dt), t, y, dt, stages).state
+
+        return eqx.filter_jvp(advance, (balance, y), (t_balance, t_y))[1]
+
     def through_chunk(t_y, piece):
         y, times, sizes = piece
-
-        def run_chunk(balance, y):
-            def one(y, step):
-                return advance(balance, y, *step), None
-
-            return jax.lax.scan(jax.checkpoint(one), y, (times, sizes))[0]
-
-        moved = eqx.filter_jvp(run_chunk, (balance, y), (t_balance, t_y))[1]
-        return jax.tree.map(
-            lambda a, b: jnp.where(sizes[0] > 0, a, b), moved, t_y
-        ), None
+        starts, stages = jax.lax.stop_gradient(solved(y, (times, sizes)))
+        known = (times, sizes, starts, stages)
+        return _scan_taken(through_step, t_y, known, sizes > 0)
 
     t_y0 = jnp.zeros_like(y0) if t_y0 is None else t_y0
-    t_y, _ = jax.lax.scan(through_chunk, t_y0, (trail.chunk_states, times, sizes))
+    chunks = (trail.chunk_states, times, sizes)
+    t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
 
     # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
     last = jnp.maximum(run.steps - 1, 0)
@@ -474,9 +508,13 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     # A run of no steps has no last one: any length keeps its unused solves sane.
     t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
 
+    stages = jax.lax.stop_gradient(
+        _step(balance.during(t, dt), t, trail.last_state, dt).stages
+    )
+
     def last_step(balance, y, dt):
         held = balance.during(t, dt)
-        state = _step(held, t, y, dt)[0]
+        state = _step(held, t, y, dt, stages).state
         return state, held.event(t + dt, state)
 
     (_, _), (moved, g_moved) = eqx.filter_jvp(
@@ -489,3 +527,35 @@ def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
     t_time = jnp.where(found, -g_moved / jnp.where(found, g_rate, 1), 0)
     t_state = jnp.where(took, moved + velocity * t_time, t_y)
     return t_time, t_state
+
+
+def _scan_taken(function, carry, xs, taken: Bool[Array, "n"]):
+    """`carry` after `function` for those of `xs` that are `taken`, a leading part.
+
+    In reverse mode a step that is not taken still adds zeros to every cotangent. So
+    steps are skipped by eights first, then one by one.
+    """
+    n = taken.shape[0]
+    padding = -n % _SKIPPED
+
+    def by_eights(x):
+        x = jnp.pad(x, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
+        return x.reshape(-1, _SKIPPED, *x.shape[1:])
+
+    # Checkpoints around the choices: what a choice keeps for reverse mode it copies,
+    # the arrays of the balance included.
+    @jax.checkpoint
+    def one(carry, now):
+        x, here = now
+        return jax.lax.cond(here, lambda: function(carry, x), lambda: carry), None
+
+    @jax.checkpoint
+    def eight(carry, now):
+        _, here = now
+
+        def each():
+            return jax.lax.scan(one, carry, now)[0]
+
+        return jax.lax.cond(here[0], each, lambda: carry), None
+
+    return jax.lax.scan(eight, carry, jax.tree.map(by_eights, (xs, taken)))[0]

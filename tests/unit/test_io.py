@@ -61,6 +61,7 @@ def make_solution(**changes):
         "attempts": jnp.asarray(3, jnp.int32),
         "linear_iterations": jnp.asarray(40, jnp.int32),
         "depleted": jnp.asarray(True),
+        "nearly_depleted": jnp.asarray(0.2),
         "result": dj.RESULTS.where(
             jnp.asarray(True), dj.RESULTS.successful, dj.RESULTS.nonfinite
         ),

@@ -52,6 +52,7 @@ def make_solution(cell=None, **changes):
         "attempts": jnp.asarray(3, jnp.int32),
         "linear_iterations": jnp.asarray(40, jnp.int32),
         "depleted": jnp.asarray(True),
+        "nearly_depleted": jnp.asarray(0.2),
         "result": dj.RESULTS.successful,
         "cell": cell,
         "current": dj.ConstantCurrent(20 * mA / cm**2),

@@ -16,6 +16,7 @@ from depojax.fv.grid import Grid
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.sand import limiting_current, sand_time
+from depojax.scaffold.foams import foam
 from depojax.scaffold.scaffold import Scaffold
 from depojax.scaffold.tpms import gyroid
 from depojax.solvers.time import Steps
@@ -147,3 +148,28 @@ def test_limiting_current_through_a_gyroid():
     )
     central = central_slopes(log_limit, GYROID, 1e-5)
     np.testing.assert_allclose(slopes[5:], central[5:], rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_through_a_foam(share):
+    """Porosity, pore diameter, D, c₀ and J through a random foam of struts."""
+
+    @jax.jit
+    def log_time(logs):
+        porosity, diameter, D, c0, J = jnp.exp(logs)
+        host = foam(
+            (20, 20, 24), 2e-6, porosity=porosity, pore_diameter=diameter, key=3
+        )
+        salt = BinaryElectrolyte(c0, D, T_PLUS)
+        cell = Cell(host, salt, separator=Separator(10e-6, cells=5))
+        return jnp.log(sand_time(cell, J, steps=STEPS, depleted_share=share).time)
+
+    logs = jnp.log(jnp.asarray([0.85, 36e-6, 3e-10, 1000.0, 6e3]))
+    reverse = jax.jit(jax.grad(log_time))(logs)
+    forward = jax.jit(lambda x, v: jax.jvp(log_time, (x,), (v,))[1])
+    along = jnp.eye(5)
+    np.testing.assert_allclose([forward(logs, v) for v in along], reverse, rtol=1e-7)
+    # Short steps: over longer ones windows of the foam open and places take turns.
+    central = central_slopes(log_time, logs, 1e-6)
+    np.testing.assert_allclose(central, reverse, rtol=1e-4)
