@@ -1,5 +1,6 @@
 """The deciding place against a sort, and Sand's time of a share of the metal."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -100,19 +101,14 @@ def test_a_map_that_is_run_on_begins_at_the_first_place():
 
 
 def test_a_pocket_that_decided_is_said():
-    """A wide pore and, behind a wall with a pinhole, a small one."""
-    grid = dj.Grid.uniform((12, 6, 40), 2 * um)
-    x, y, z = grid.node_mesh()
-    pocket = 1.9e-6 - jnp.abs(z - 40e-6) + 0 * (x + y)
-    pocket = jnp.minimum(pocket, 1.9e-6 - jnp.abs(y - 6e-6))
-    pocket = jnp.minimum(pocket, 15e-6 - x)
-    values = jnp.maximum(x - 13.1e-6, pocket)
-    host = dj.Scaffold.from_levelset(values, grid)
-    cell = dj.Cell(host, dj.electrolytes.lipf6_ec_emc(1 * M), separator=8 * um)
-    first = dj.sand_time(cell, 600 * mA / cm**2)
-    later = dj.sand_time(cell, 600 * mA / cm**2, depleted_share=0.05)
-    assert "a pocket decided. depleted_share=0.05" in first.message
-    assert "pocket" not in later.message
+    cell = gyroid_cell()
+    solution = dj.sand_time(cell, 3 * dj.limiting_current(cell))
+    assert "pocket" not in solution.message
+    lonely = eqx.tree_at(lambda s: s.nearly_depleted, solution, jnp.asarray(2e-4))
+    assert lonely.message.endswith(
+        "But 99.98 % of the metal is far from depletion then: a pocket decided. "
+        "depleted_share=0.05 looks past it."
+    )
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])

@@ -8,15 +8,20 @@ import os
 from functools import cache
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from depojax.physics import electrolytes
+from depojax.problems.cell import Cell
+from depojax.problems.planar import planar_sand_time
+from depojax.problems.sand import sand_time
 from depojax.scaffold.image_files import read_image
 from depojax.scaffold.images import phase_of
 from depojax.scaffold.measures import clusters, report
 from depojax.scaffold.scaffold import Scaffold
-from depojax.units import um
+from depojax.units import FARADAY, M, cm, mA, um
 
 DATA = os.environ.get("DEPOJAX_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="DEPOJAX_DATA is not set")
@@ -94,3 +99,23 @@ def test_every_fibre_keeps_its_own_volume():
     voxels = np.sort(np.bincount(labels.ravel())[1:])[::-1]
     found = clusters(fiberform(True), "solid").volumes / (1.3 * um) ** 3
     np.testing.assert_allclose(found, voxels, rtol=0.05, atol=2.0)
+
+
+@pytest.mark.slow
+def test_sand_time_of_fiberform():
+    """Pockets within the fibres are depleted ten times earlier than the host."""
+    solution_in = electrolytes.lipf6_ec_emc(1 * M)
+    cell = Cell(fiberform(True), solution_in, separator=25 * um)
+    first = sand_time(cell, 150 * mA / cm**2)
+    host = sand_time(cell, 150 * mA / cm**2, depleted_share=0.05)
+    assert "a pocket decided" in first.message
+    assert "pocket" not in host.message
+    assert first.salt_balance_error < 1e-10
+    assert host.salt_balance_error < 1e-10
+    assert 5 * first.time < host.time
+    # Even plating on a host takes longer to empty it than a flat foil its surface, and
+    # not longer than it takes to plate all the salt in pores and gap.
+    flat = planar_sand_time(solution_in, 150 * mA / cm**2)
+    salt = 1000 * float(jnp.sum(cell.domain().pore_fraction * cell.grid.volumes))
+    moles = salt / float(cell.footprint) / (1 - float(solution_in.transference_number))
+    assert float(flat) < float(host.time) < FARADAY * moles / 1500
