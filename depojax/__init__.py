@@ -17,6 +17,12 @@ from depojax.problems.cell import Cell, Separator
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
+from depojax.problems.tortuosity import (
+    Tortuosity,
+    effective_diffusivity,
+    tortuosity,
+)
+from depojax.problems.tortuosity_map import TortuosityMap, tortuosity_map
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam
@@ -49,9 +55,12 @@ __all__ = [
     "Separator",
     "SolveError",
     "Steps",
+    "Tortuosity",
+    "TortuosityMap",
     "aligned_channels",
     "carbon_cloth",
     "connected_fraction",
+    "effective_diffusivity",
     "electrolytes",
     "fibre_mat",
     "foam",
@@ -80,6 +89,8 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "tortuosity",
+    "tortuosity_map",
     "units",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: `depojax sand cell.toml`, `depojax new`, `depojax info`.
+"""The command line: `depojax sand`, `tortuosity`, `new` and `info`.
 
 Results go to stdout, all else to stderr. A command ends with 0, with 1 when a solve
 failed, and with 2 for something in the input that its writer can put right.
@@ -11,13 +11,14 @@ from typing import NoReturn
 
 import jax
 
-from depojax.cli import info, new, sand
+from depojax.cli import info, new, sand, tortuosity
 from depojax.cli.words import InputError, say, tell
 from depojax.solvers.results import SolveError
 
 # Each command is a module with `add_arguments(parser)` and `run(arguments)`.
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "sand": (sand, "when and where the ions of a cell run out"),
+    "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
     "new": (new, "write an example of a cell file"),
     "info": (info, "versions, devices, and where things are kept"),
 }

@@ -19,11 +19,15 @@ from depojax.fv.grid import AXES, Grid
 from depojax.io.provenance import provenance
 from depojax.io.state import encode
 from depojax.problems.sand import SandSolution
+from depojax.problems.tortuosity import Tortuosity
+from depojax.problems.tortuosity_map import TortuosityMap
 from depojax.scaffold.scaffold import Scaffold
 
 
 def to_xarray(
-    solution: SandSolution | Scaffold, *, attributes: Mapping[str, Any] | None = None
+    solution: SandSolution | Scaffold | Tortuosity | TortuosityMap,
+    *,
+    attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """A solution, or a scaffold, as a dataset with units on every variable.
 
@@ -34,6 +38,11 @@ def to_xarray(
     if isinstance(solution, SandSolution):
         _check_single(solution, solution.time)
         dataset = _of_solution(solution)
+    elif isinstance(solution, Tortuosity):
+        _check_single(solution, solution.porosity)
+        dataset = _of_tortuosity(solution)
+    elif isinstance(solution, TortuosityMap):
+        dataset = _of_map(solution)
     elif isinstance(solution, Scaffold):
         _check_single(solution, solution.closed_pore_fraction)
         fields = {"pore_fraction": solution.pore_fraction}
@@ -43,7 +52,9 @@ def to_xarray(
         dataset.attrs["input"] = _described(solution.grid)
     else:
         raise refuse(
-            "solution", "a SandSolution or a Scaffold", type(solution).__name__
+            "solution",
+            "a SandSolution, a Scaffold, a Tortuosity or a TortuosityMap",
+            type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}
     return dataset
@@ -60,6 +71,14 @@ _MEANING = {
     "pore_fraction": ("1", "electrolyte volume per cell volume"),
     "surface_area": ("m2", "plated area in the cell"),
     "wall_distance": ("m", "signed distance from cell centre to wall"),
+    "field": ("1", "potential: 1 at the low end, 0 at the high end"),
+    "tortuosity_factor": ("1", "volume fraction / (D_eff/D), inf if nothing passes"),
+    "effective_diffusivity": ("1", "D_eff/D"),
+    "flux_in": ("1", "mean flux at the low end per D and mean gradient"),
+    "flux_out": ("1", "mean flux at the high end per D and mean gradient"),
+    "flux_mismatch": ("1", "difference of the fluxes at the two ends / their mean"),
+    "residual": ("1", "of the linear solve, relative"),
+    "percolates": ("1", "whether a path leads from end to end"),
     "current_density": ("A m-2", "plating current per footprint"),
     "lowest_wall_concentration": (
         "mol m-3",
@@ -134,6 +153,51 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
         "message": solution.message,
         "input": _described((cell, solution.current)),
         "precision": str(solution.concentration.dtype),
+    }
+    return dataset
+
+
+def _of_tortuosity(found: Tortuosity) -> xr.Dataset:
+    dataset = _on_grid(found.grid, {"field": found.field})
+    for name in (
+        "tortuosity_factor",
+        "effective_diffusivity",
+        "porosity",
+        "flux_in",
+        "flux_out",
+        "flux_mismatch",
+        "residual",
+    ):
+        dataset[name] = _variable(name, (), getattr(found, name))
+    dataset["percolates"] = _variable(
+        "percolates", (), jnp.asarray(found.percolates, jnp.int32)
+    )
+    dataset.attrs |= {
+        "title": "Steady diffusion through a scaffold",
+        "message": found.message,
+        "axis": found.axis,
+        "phase": found.phase,
+    }
+    return dataset
+
+
+def _of_map(found: TortuosityMap) -> xr.Dataset:
+    fields = {"porosity": found.porosity, "specific_area": found.specific_area}
+    dataset = _on_grid(found.grid, fields)
+    per_axis = {
+        "tortuosity_factor": found.tortuosity_factor,
+        "percolates": jnp.asarray(found.percolates, jnp.int32),
+    }
+    for name, value in per_axis.items():
+        dataset[name] = _variable(name, (*AXES, "axis"), value)
+    dataset["effective_diffusivity"] = _variable(
+        "effective_diffusivity", (*AXES, "axis", "axis_2"), found.effective_diffusivity
+    )
+    for name in ("axis", "axis_2"):
+        dataset.coords[name] = xr.Variable((name,), list(AXES), {"long_name": "axis"})
+    dataset.attrs |= {
+        "title": "Local effective tensors of a scaffold",
+        "window": list(found.window),
     }
     return dataset
 

@@ -24,6 +24,8 @@ from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution
+from depojax.problems.tortuosity import Tortuosity
+from depojax.problems.tortuosity_map import TortuosityMap
 from depojax.scaffold.gradients import Graded
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS
@@ -44,6 +46,8 @@ CLASSES: dict[str, type] = {
         Scaffold,
         Separator,
         Steps,
+        Tortuosity,
+        TortuosityMap,
     )
 }
 _ENUMERATIONS: dict[str, Any] = {"RESULTS": RESULTS}

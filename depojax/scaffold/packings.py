@@ -173,7 +173,7 @@ def sphere_array(
                 "m",
                 f"Beyond, three spheres of the {lattice} lattice meet.",
             )
-    check_resolved("sphere diameter", 2 * size, grid)
+    check_resolved("sphere diameter", 2 * jnp.min(size), grid)
     levelset = _distance_to_lattice(fine, kind, length) - size
     levelset = -levelset if invert else levelset
     return Scaffold.from_levelset(off_nodes(levelset, fine), grid)

@@ -275,11 +275,28 @@ def _pseudo_inverse(level: Level, shift: Scalar, periodic) -> Float[Array, "n n"
         return (diagonal * u - _neighbours(level, u, periodic)).ravel()
 
     matrix = jax.vmap(apply)(jnp.eye(n, dtype=level.mass.dtype))
-    values, vectors = jnp.linalg.eigh((matrix + matrix.T) / 2)
-    smallest = jnp.max(jnp.abs(values)) * n * jnp.finfo(values.dtype).eps
-    kept = values > smallest
-    inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1.0), 0.0)
-    return (vectors * inverse) @ vectors.T
+    return pseudo_inverse((matrix + matrix.T) / 2)
+
+
+def pseudo_inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """G with A G A = A for a symmetric positive semidefinite A, by sweeping its pivots.
+
+    A pivot that is lost to round-off belongs to the null space and is left out. No
+    LAPACK: its batched calls wait for each other for ever where XLA runs several of
+    them on few threads (jaxlib 0.10).
+    """
+    n = matrix.shape[0]
+    lost = n * jnp.finfo(matrix.dtype).eps * jnp.diagonal(matrix)
+
+    def sweep(k, a):
+        pivot, column = a[k, k], a[:, k]
+        kept = pivot > lost[k]
+        share = jnp.where(kept, column / jnp.where(kept, pivot, 1.0), 0.0)
+        a = a - jnp.outer(share, jnp.where(kept, column, 0.0))
+        a = a.at[:, k].set(share).at[k, :].set(share)
+        return a.at[k, k].set(jnp.where(kept, -1 / jnp.where(kept, pivot, 1.0), 0.0))
+
+    return -jax.lax.fori_loop(0, n, sweep, matrix)
 
 
 def _solve_line(level: Level, shift: Scalar, b: Cells) -> Cells:

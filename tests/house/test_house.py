@@ -51,9 +51,12 @@ PUBLIC = [
     "Separator",
     "SolveError",
     "Steps",
+    "Tortuosity",
+    "TortuosityMap",
     "aligned_channels",
     "carbon_cloth",
     "connected_fraction",
+    "effective_diffusivity",
     "electrolytes",
     "fibre_mat",
     "foam",
@@ -82,6 +85,8 @@ PUBLIC = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "tortuosity",
+    "tortuosity_map",
     "units",
 ]
 

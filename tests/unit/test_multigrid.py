@@ -14,7 +14,7 @@ from depojax.fv.boundary import FixedValue
 from depojax.fv.cut_cells import cut_cells
 from depojax.fv.grid import Grid
 from depojax.solvers.linear import MultigridCG
-from depojax.solvers.multigrid import build_hierarchy
+from depojax.solvers.multigrid import build_hierarchy, pseudo_inverse
 
 TOP = {"z+": FixedValue(1.0)}
 GRIDS = {
@@ -257,3 +257,23 @@ def test_levels_end_small():
     assert hierarchy.levels[-1].mass.size <= 64
     for level in hierarchy.levels:
         np.testing.assert_allclose(jnp.sum(level.mass), jnp.sum(ones))
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_pseudo_inverse(closed):
+    """The inverse of what has one; A G A = A for two parts that nothing joins."""
+    rng = np.random.default_rng(0)
+    matrix = np.zeros((12, 12))
+    for part in (slice(0, 5), slice(5, 11)):
+        size = part.stop - part.start
+        links = -rng.random((size, size))
+        links = links + links.T
+        np.fill_diagonal(links, 0)
+        matrix[part, part] = links + np.diag(-links.sum(1))
+    if not closed:
+        matrix += np.diag(rng.random(12))
+    found = np.asarray(pseudo_inverse(jnp.asarray(matrix)))
+    np.testing.assert_allclose(found, found.T, atol=1e-12)
+    np.testing.assert_allclose(matrix @ found @ matrix, matrix, atol=1e-12)
+    if not closed:
+        np.testing.assert_allclose(found, np.linalg.inv(matrix), rtol=1e-10)

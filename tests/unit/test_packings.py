@@ -111,7 +111,7 @@ def test_graded_array_is_denser_where_asked():
 )
 def test_array_derivatives(monkeypatch, lattice, arguments):
     monkeypatch.setattr(Scaffold, "from_levelset", lambda values, grid: values)
-    weights = np.random.default_rng(0).random([n + 1 for n in SHAPE])
+    weights = np.random.default_rng(0).random([2 * n + 1 for n in SHAPE])
     ((name, value),) = arguments.items()
     others = {"radius": 7 * um} if name == "period" else {}
 

@@ -1,0 +1,362 @@
+"""Tortuosity factor, effective-diffusivity tensor, and their maps.
+
+Steady diffusion through the pores (or conduction through the solid) of a host, one
+value held at one end and another at the other:
+
+    D_eff/D = flux × length / (area × difference × D),    τ = ε D/D_eff
+
+τ is the tortuosity *factor* (not to be squared), 1 for an open box. What comes out is
+that of the sample as its sides are: mirrors, or periodic where the grid is.
+
+Torquato, Random Heterogeneous Materials (2002), ch. 13; for the names Landesfeind et
+al., J. Electrochem. Soc. 163 (2016) A1373, doi:10.1149/2.1141607jes.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from depojax._checks import check_choice, check_range, refuse
+from depojax._types import Cells, Faces, Scalar, is_traced, static
+from depojax.fv.grid import AXES, Grid, along, axis_index
+from depojax.fv.operators import harmonic_to_faces
+from depojax.problems.conduction import Conduction, Sides, after, conduction
+from depojax.scaffold.scaffold import Scaffold, flood
+from depojax.solvers.results import RESULTS, SolveError
+
+PHASES = ("pore", "solid")
+PRECISIONS = ("mixed", "float64", "float32")
+# D_eff/(ε D) below which nothing may pass at all: then the paths are counted.
+_NARROW = 1e-3
+
+
+class Tortuosity(eqx.Module):
+    """How a phase conducts along one axis. `message` says it in words."""
+
+    tortuosity_factor: Scalar  # τ = ε D/D_eff [-], infinite where nothing passes
+    effective_diffusivity: Scalar  # D_eff/D [-]
+    porosity: Scalar  # volume of the phase, closed parts included / total volume [-]
+    flux_in: Scalar  # mean flux at the two ends, per unit of D and mean gradient [-]
+    flux_out: Scalar
+    flux_mismatch: Scalar  # |in − out| / their mean [-]
+    field: Cells  # 1 at the low end, 0 at the high end, 0 off the phase [-]
+    percolates: Bool[Array, ""]  # whether any path leads from end to end
+    iterations: Int[Array, ""]
+    residual: Scalar  # of the linear solve, relative ‖·‖₂ [-]
+    result: RESULTS
+    grid: Grid
+    axis: str = static()
+    phase: str = static()
+
+    @property
+    def message(self) -> str:
+        """What came out, in a sentence."""
+        if bool(self.result != RESULTS.successful):
+            return str(RESULTS[self.result])
+        if not bool(self.percolates):
+            return (
+                f"The {self.phase} does not percolate along {self.axis}: nothing "
+                "passes, the tortuosity factor is infinite."
+            )
+        return (
+            f"Tortuosity factor {float(self.tortuosity_factor):.4g} along {self.axis}: "
+            f"D_eff/D = {float(self.effective_diffusivity):.4g} at a volume fraction "
+            f"of {float(self.porosity):.4g}."
+        )
+
+
+def tortuosity(
+    scaffold: Any,
+    axis: str | int = "z",
+    phase: str = "pore",
+    *,
+    linear_tolerance: float | None = None,
+    precision: str | None = None,
+    throw: bool = True,
+) -> Tortuosity:
+    """Tortuosity factor of a host along an axis.
+
+    Args:
+        scaffold: a `Scaffold`, or a voxel image: of booleans (True where the phase is)
+            or of floats (the local diffusivity of each voxel, for several phases).
+        axis: "x", "y" or "z".
+        phase: "pore" or "solid". Pores that were closed on construction count as
+            solid.
+        linear_tolerance: relative residual of the linear solve; 1e-8, or 1e-5 in
+            float32, by default. The error of D_eff is about its square: 1e-3 already
+            gives five digits.
+        precision: "float64", "mixed" (a float32 cycle inside float64 iterations, the
+            default) or "float32". Without 64-bit JAX all is float32.
+        throw: raise `SolveError` when the solve fails, instead of saying so in
+            `result`.
+
+    Differentiable in the scaffold. The gradient of τ, D_eff and the porosity costs no
+    solve beyond the one of the value, that of the field one more.
+
+    Raises `ValueError` for an unknown axis or phase, an image of labels or grey values,
+    and for a phase that is absent; `SolveError` for a failed solve.
+    """
+    number = axis_index(axis)
+    sample = sample_of(scaffold, phase, precision)
+    tolerance = tolerance_of(sample, linear_tolerance)
+    found = _tortuosity(sample, number, phase, tolerance)
+    if is_traced(found.effective_diffusivity):
+        return found
+    if float(found.effective_diffusivity) <= _NARROW * float(found.porosity):
+        found = _with_paths(found, has_path(sample, number))
+    if throw and bool(found.result != RESULTS.successful):
+        raise SolveError(str(RESULTS[found.result]), found)
+    return found
+
+
+def effective_diffusivity(
+    scaffold: Any,
+    phase: str = "pore",
+    *,
+    sides: Sides = "insulated",
+    linear_tolerance: float | None = None,
+    precision: str | None = None,
+) -> Float[Array, "3 3"]:
+    """D_eff/D of a host as a symmetric tensor [-].
+
+    Periodic axes of the grid are homogenised as such. On the others, `sides` are
+
+        "insulated"  mirrors: the tensor of the sample continued by reflection, exact
+                     for octants and layers. Parts between such axes vanish.
+        "linear"     the potential x_i is prescribed on all of them: the parts off the
+                     diagonal of a window of a larger medium, and an upper bound.
+
+    Other arguments, refusals and derivatives as for `tortuosity`.
+    """
+    check_choice("sides", sides, ("insulated", "linear"))
+    sample = sample_of(scaffold, phase, precision)
+    tolerance = tolerance_of(sample, linear_tolerance)
+    tensor, good = tensor_of(sample, sides, tolerance)
+    if not is_traced(good) and not bool(good):
+        raise SolveError(str(RESULTS[RESULTS.linear_solve_failed]))
+    return tensor
+
+
+class Sample(eqx.Module):
+    """A phase on a grid: how open its faces and cells are."""
+
+    grid: Grid
+    faces: Faces | None  # None: those between voxels of the phase
+    fraction: Cells | Bool[Array, "x y z"]
+    closed: Scalar  # volume of the phase that was left out / total volume
+    mixed: bool = static(default=True)
+
+    @property
+    def open_faces(self) -> Faces:
+        if self.faces is None:
+            return _voxel_faces(self.fraction, self.grid.dtype)
+        return self.faces
+
+    @property
+    def cycle_dtype(self):
+        """Precision of the multigrid cycle."""
+        return jnp.float32 if self.mixed else self.grid.dtype
+
+    def problem(self, sides: Sides = "insulated") -> Conduction:
+        """Steady conduction through the phase."""
+        return conduction(self.grid, self.open_faces, sides)
+
+    @property
+    def occupied(self) -> Bool[Array, "x y z"]:
+        """Where there is any of the phase."""
+        return self.fraction if self.fraction.dtype == bool else self.fraction > 0
+
+    @property
+    def porosity(self) -> Scalar:
+        """Volume of the phase, with what was closed, / total volume."""
+        volumes = self.grid.volumes
+        part = jnp.sum(self.fraction.astype(volumes.dtype) * volumes)
+        return part / jnp.sum(volumes) + self.closed
+
+
+def sample_of(scaffold: Any, phase: str, precision: str | None) -> Sample:
+    """The phase of a scaffold, or of an image, in the precision asked for."""
+    check_choice("phase", phase, PHASES)
+    if precision is not None:
+        check_choice("precision", precision, PRECISIONS)
+    if isinstance(scaffold, Scaffold):
+        sample = _of_scaffold(scaffold, phase)
+    else:
+        sample = _of_image(scaffold, phase)
+    if not is_traced(sample.fraction) and not bool(jnp.any(sample.occupied)):
+        raise refuse("scaffold", f"some {phase}", "none", "Check which phase is meant.")
+    double = jnp.result_type(float) == jnp.float64
+    if precision == "float64" and not double:
+        raise refuse(
+            "precision",
+            "mixed or float32",
+            "float64",
+            'Enable it first: jax.config.update("jax_enable_x64", True).',
+        )
+    if precision == "float32":
+        sample = jax.tree.map(_to_single, sample)
+    return dataclasses.replace(sample, mixed=precision != "float64")
+
+
+def _to_single(x: Array) -> Array:
+    return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
+def _of_scaffold(scaffold: Scaffold, phase: str) -> Sample:
+    faces, fraction = scaffold.face_transmission, scaffold.pore_fraction
+    if phase == "pore":
+        return Sample(scaffold.grid, faces, fraction, scaffold.closed_pore_fraction)
+    if not scaffold.resolved:
+        raise refuse(
+            "phase", '"pore" for a homogenised host', '"solid"', "It has no solid."
+        )
+    # Behind a face that is a wall, as those between voxels are, there is no solid.
+    solid = 1 - fraction
+    between = _voxel_faces(solid > 0, solid.dtype)
+    x, y, z = ((1 - face) * both for face, both in zip(faces, between, strict=True))
+    return Sample(scaffold.grid, (x, y, z), solid, jnp.zeros_like(fraction[0, 0, 0]))
+
+
+def _of_image(image: Any, phase: str) -> Sample:
+    if phase == "solid":
+        raise refuse(
+            "phase", '"pore" for an image', '"solid"', "Give the image of the solid."
+        )
+    values = jnp.asarray(image)
+    local = jnp.issubdtype(values.dtype, jnp.floating)
+    if values.ndim != 3 or not (local or values.dtype == bool):
+        raise refuse(
+            "scaffold",
+            "a Scaffold, or a voxel image of booleans (or of floats: the local "
+            "diffusivity) with three axes",
+            f"{values.ndim}D {values.dtype}",
+            "Say which voxels are of the phase: image > threshold.",
+        )
+    # Any edge will do: nothing that comes out has a length.
+    grid = Grid.uniform(values.shape, jnp.asarray(1e-6, jnp.result_type(float)))
+    zero = jnp.zeros((), grid.dtype)
+    if not local:
+        return Sample(grid, None, values, zero)
+    check_range("local diffusivity", values, 0.0, float("inf"))
+    x, y, z = (harmonic_to_faces(grid, values, axis) for axis in range(3))
+    return Sample(grid, (x, y, z), values > 0, zero)
+
+
+def _voxel_faces(phase: Bool[Array, "x y z"], dtype) -> Faces:
+    """Open between two voxels of the phase; at the ends as the voxel there."""
+    is_open = phase.astype(dtype)
+    faces = []
+    for axis in range(3):
+        edge = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        padded = jnp.pad(is_open, edge, mode="edge")
+        n = is_open.shape[axis]
+        low = jax.lax.slice_in_dim(padded, 0, n + 1, axis=axis)
+        faces.append(low * jax.lax.slice_in_dim(padded, 1, n + 2, axis=axis))
+    x, y, z = faces
+    return x, y, z
+
+
+def tolerance_of(sample: Sample, asked: float | None) -> float:
+    """Relative residual of the linear solves: the one asked for, or a good one."""
+    if asked is not None:
+        check_range("linear_tolerance", asked, 1e-14, 0.1)
+        return float(asked)
+    return 1e-8 if sample.grid.dtype == jnp.float64 else 1e-5
+
+
+@eqx.filter_jit
+def _tortuosity(sample: Sample, axis: int, phase: str, rtol: float) -> Tortuosity:
+    problem = sample.problem()
+    part = problem.fluctuation(axis, rtol, sample.cycle_dtype)
+    grid, porosity = sample.grid, sample.porosity
+    D = problem.energy(part.slopes, part.slopes) / jnp.sum(grid.volumes)
+    # What is left of a flux that stops somewhere is round-off and unfinished solving.
+    percolates = jax.lax.stop_gradient(1e-6 * porosity < D)
+    flux_in, flux_out = problem.end_fluxes(part.slopes, axis)
+    mean = jnp.abs(flux_in + flux_out) / 2
+    length = grid.lengths[axis]
+    height = along(grid.centers[axis], axis)
+    field = jnp.where(part.active, 1 - (height + part.potential) / length, 0.0)
+    return Tortuosity(
+        tortuosity_factor=jnp.where(
+            percolates, porosity / jnp.where(percolates, D, 1.0), jnp.inf
+        ),
+        effective_diffusivity=D,
+        porosity=porosity,
+        flux_in=flux_in,
+        flux_out=flux_out,
+        flux_mismatch=jnp.abs(flux_in - flux_out) / jnp.where(mean > 0, mean, 1.0),
+        field=field,
+        percolates=percolates,
+        iterations=part.iterations,
+        residual=part.residual,
+        result=RESULTS.where(
+            part.converged, RESULTS.successful, RESULTS.linear_solve_failed
+        ),
+        grid=grid,
+        axis=AXES[axis],
+        phase=phase,
+    )
+
+
+@eqx.filter_jit
+def tensor_of(
+    sample: Sample, sides: Sides, rtol: float
+) -> tuple[Float[Array, "3 3"], Bool[Array, ""]]:
+    """The tensor of a sample, and whether every solve converged."""
+    problem = sample.problem(sides)
+    parts = []
+    for axis in range(3):
+        parts.append(problem.fluctuation(axis, rtol, sample.cycle_dtype))
+        # One after the other: the compiler would keep three solves in memory at once.
+        problem = after(problem, parts[-1].potential)
+    periodic = sample.grid.periodic
+    volume = jnp.sum(sample.grid.volumes)
+    rows = jnp.zeros((3, 3), sample.grid.dtype)
+    for i in range(3):
+        for j in range(i, 3):
+            mirrored = sides == "insulated" and not (periodic[i] and periodic[j])
+            if i != j and mirrored:
+                continue  # the sample and its mirror image cancel
+            value = problem.energy(parts[i].slopes, parts[j].slopes) / volume
+            rows = rows.at[i, j].set(value).at[j, i].set(value)
+    good = parts[0].converged & parts[1].converged & parts[2].converged
+    return rows, good
+
+
+def has_path(sample: Sample, axis: int) -> Bool[Array, ""]:
+    """Whether open faces lead from one end of an axis to the other."""
+    faces = sample.open_faces
+    there = flood(faces, sample.occupied, sample.grid.periodic, axis=axis, end=0)
+    last = (slice(None),) * axis + (-1,)
+    return jnp.any(there[last] & (faces[axis][last] > 0))
+
+
+def _with_paths(found: Tortuosity, percolates: Bool[Array, ""]) -> Tortuosity:
+    """The result once it is known whether anything can pass."""
+    zero = jnp.zeros_like(found.effective_diffusivity)
+    D = jnp.where(percolates, found.effective_diffusivity, zero)
+    values = (
+        jnp.where(percolates, found.porosity / jnp.where(percolates, D, 1.0), jnp.inf),
+        D,
+        jnp.where(percolates, found.flux_in, zero),
+        jnp.where(percolates, found.flux_out, zero),
+        jnp.where(percolates, found.flux_mismatch, zero),
+        percolates,
+    )
+    return eqx.tree_at(
+        lambda t: (
+            t.tortuosity_factor,
+            t.effective_diffusivity,
+            t.flux_in,
+            t.flux_out,
+            t.flux_mismatch,
+            t.percolates,
+        ),
+        found,
+        values,
+    )
