@@ -40,7 +40,10 @@ _CELL = ("metal", "separator", "counter_electrode", "plated_collector")
 # Arguments of `sand_time` that other tables or the command itself decide.
 _NOT_ASKED = ("cell", "steps", "linear_tolerance", "progress", "throw")
 
-_WHOLE = ("cells", "fibres", "filaments", "key", "layers", "max_steps", "sheets")
+_WHOLE = (
+    "cells", "fibres", "filaments", "key", "layers", "max_steps", "sheets",
+    "subdivision",
+)  # fmt: skip
 _WORDS = ("axes", "dtype", "name", "reference")
 _AS_WRITTEN = ("charge", "pore", "solid")
 

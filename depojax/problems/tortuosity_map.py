@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from depojax._checks import check_choice, check_integer, refuse
-from depojax._types import Cells, Faces, Scalar, static
+from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import AXES, Grid
 from depojax.problems.conduction import Sides
 from depojax.problems.tortuosity import (
@@ -86,9 +86,10 @@ def tortuosity_map(
             window. Where strides do not fill an axis the last windows overlap more.
         phase, sides, linear_tolerance, precision: as for `effective_diffusivity`.
 
-    Windows are solved in batches. Their ends are as open as the faces that lead to the
-    rest of the sample. Good values: a window of three to ten pores. Windows
-    that no path crosses are marked in `percolates` and have D_eff = 0 there.
+    Windows are solved in batches. A wall that lies just on the end of a window, as
+    those between voxels may, is taken to lie behind it. Good values: a window of three
+    to ten pores. Windows that no path crosses are marked in `percolates` and have
+    D_eff = 0 there.
 
     Raises `ValueError` for windows that do not fit, and for a stretched grid.
     """
@@ -113,7 +114,7 @@ def tortuosity_map(
     ]
     places = np.stack(np.meshgrid(*starts, indexing="ij"), -1).reshape(-1, 3)
     grid = Grid.uniform(size, [edge[0] for edge in edges])
-    windows = _Windows(sample, scaffold.surface_area, grid)
+    windows = _Windows(sample, scaffold.surface_area, grid, scaffold.resolved)
     tolerance = tolerance_of(sample, linear_tolerance)
     found = _solve(windows, jnp.asarray(places), sides, tolerance)
     tensor, porosity, area, good = jax.device_get(found)
@@ -142,13 +143,15 @@ class _Windows(eqx.Module):
     sample: Sample
     surface_area: Cells
     grid: Grid
+    resolved: bool = static()
 
     def at(self, place: Array) -> Sample:
         """The window as a sample of its own."""
-        x, y, z = (
-            self._cut(face, place, axis) for axis, face in enumerate(self._faces)
-        )
         fraction = self._cut(self.sample.fraction, place)
+        x, y, z = (
+            self._ended(self._cut(face, place, axis), fraction, axis)
+            for axis, face in enumerate(self.sample.open_faces)
+        )
         return Sample(
             self.grid,
             (x, y, z),
@@ -162,9 +165,15 @@ class _Windows(eqx.Module):
         part = self._cut(self.surface_area, place)
         return jnp.sum(part) / jnp.sum(self.grid.volumes)
 
-    @property
-    def _faces(self) -> Faces:
-        return self.sample.open_faces
+    def _ended(self, face: Array, fraction: Cells, axis: int) -> Array:
+        """A face array whose two ends are open where whole cells end at a wall."""
+        if not self.resolved:
+            return face
+        for end in (0, -1):
+            place = (slice(None),) * axis + (end,)
+            shut = (face[place] == 0) & (fraction[place] == 1)
+            face = face.at[place].set(jnp.where(shut, 1.0, face[place]))
+        return face
 
     def _cut(self, values: Array, place: Array, axis: int | None = None) -> Array:
         size = [n + (a == axis) for a, n in enumerate(self.grid.shape)]

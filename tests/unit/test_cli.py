@@ -56,6 +56,7 @@ KEYS = {
     "porosity", "closed_pore_fraction", "specific_area_1_m", "area_factor",
     "metal_area_factor", "cells", "salt_balance_error", "steps", "attempts",
     "linear_iterations", "precision", "device", "wall_time_s", "folder",
+    "depleted_share", "nearly_depleted",
 }  # fmt: skip
 
 
@@ -152,7 +153,7 @@ def test_every_number_of_a_generator_has_a_unit():
     read_otherwise = {
         "axes", "centers", "cut", "dtype", "fibres", "filaments", "image", "invert",
         "key", "layers", "pore", "shape", "sheets", "solid", "stagger", "trim",
-        "periodic",
+        "periodic", "subdivision",
     }  # fmt: skip
     for name, make in GENERATORS.items():
         for argument, parameter in signature(make).parameters.items():
@@ -451,3 +452,59 @@ def test_float32_in_a_process_of_its_own(tmp_path):
         assert file["concentration"].dtype == np.float32
     figures = {path.stem for path in Path("run/cell/figures").glob("*.png")}
     assert figures == {"depth_profile", "wall_history"}
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A raw file of a slab that fills half of the footprint, solid 200, pore 10."""
+    grey = np.full((8, 6, 10), 10, np.uint8)
+    grey[:4] = 200
+    path = tmp_path / "slab.raw"
+    grey.tofile(path)
+    words = ["tortuosity", str(path), "--voxel-size", "2e-6", "--shape", "8,6,10"]
+    return [*words, "--dtype", "uint8", "--axes", "xyz", "--voxels"]
+
+
+def test_tortuosity_of_a_scan(scan, capsys, tmp_path):
+    out = tmp_path / "field.nc"
+    phase = ["--threshold", "90", "--solid", "above"]
+    assert main([*scan, *phase, "--json", "--out", str(out)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tortuosity_factor"] == pytest.approx(1)
+    assert found["effective_diffusivity"] == pytest.approx(0.5)
+    assert found["porosity"] == pytest.approx(0.5)
+    assert found["percolates"] is True
+    again = dj.load(out)
+    assert isinstance(again, dj.Tortuosity)
+    assert float(again.effective_diffusivity) == found["effective_diffusivity"]
+    with netCDF4.Dataset(out) as file:
+        assert file["field"].units == "1"
+
+
+def test_tortuosity_across_the_slab_and_its_map(scan, capsys, tmp_path):
+    labels = ["--pore", "10"]
+    assert main([*scan, *labels, "--axis", "x"]) == 0
+    assert "does not percolate along x" in capsys.readouterr().out
+    out = tmp_path / "map.nc"
+    assert main([*scan, *labels, "--map", "4", "--json", "--out", str(out)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["windows"] == [2, 2, 3]
+    assert found["blocked_windows"] == 6
+    assert isinstance(dj.load(out), dj.TortuosityMap)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--solid", "1,b"], "--solid: expected whole numbers such as 0 or 0,2"),
+        ([], "expected which voxels are pore, got none of them"),
+        (["--pore", "10", "--phase", "void"], "--phase: expected pore or solid"),
+        (["--pore", "10", "--stride", "2"], "--stride: expected together with --map"),
+        (["--pore", "10", "--map", "9"], "window: expected at most"),
+        (["--pore", "10", "--axis", "w"], 'axis: expected one of "x", "y", "z"'),
+        (["--pore", "10", "--precision", "half"], "expected float64 or float32"),
+    ],
+)
+def test_tortuosity_refusals(scan, capsys, words, said):
+    assert main([*scan, *words]) == 2
+    assert said in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Figures: what is in them, that they need no window, and what is refused."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -226,3 +227,26 @@ def test_importing_plot_leaves_matplotlib_alone():
     code = "import depojax.plot, sys; sys.exit('matplotlib' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_view_3d(tmp_path):
+    pyvista = pytest.importorskip("pyvista")
+    host = dj.gyroid((12, 12, 12), 2 * um, porosity=0.6, period=24 * um)
+    scene = plot.view_3d(host, off_screen=True)
+    assert isinstance(scene, pyvista.Plotter)
+    # the wall has the area of the cut cells, in µm²
+    area = scene.meshes[0].area
+    assert area == pytest.approx(float(host.total_surface_area) / um**2, rel=0.1)
+
+
+def test_view_3d_refusals(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyvista", None)
+    host = dj.gyroid((8, 8, 8), 2 * um, porosity=0.6, period=16 * um)
+    with pytest.raises(ImportError, match=re.escape('pip install "depojax[view]"')):
+        plot.view_3d(host)
+
+
+def test_view_3d_of_an_open_box():
+    pytest.importorskip("pyvista")
+    with pytest.raises(ValueError, match="a host with walls on the grid"):
+        plot.view_3d(dj.Scaffold.open(dj.Grid.uniform((4, 4, 4), 2 * um)))
