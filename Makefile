@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Compilation takes most of the tests' time and runs on one core: use them all.
-PARALLEL := -n auto --dist loadfile
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help

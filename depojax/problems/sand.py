@@ -40,7 +40,7 @@ from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import History, Steps, integrate
 
 _NEARLY = 0.1  # c_s/c₀ below which a place counts as nearly depleted
-_POCKET = 5e-3  # share of the metal that is too small to stand for the host
+_SPOT = 5e-3  # share of the metal that is too small to stand for the host
 _LOOK_PAST = 0.05
 
 
@@ -357,9 +357,9 @@ def _depletion_sentence(solution: SandSolution) -> str:
         + (f"on {100 * share:.3g} % of the metal, last" if share else "first")
         + f" at (x, y, z) = ({x:.4g}, {y:.4g}, {z:.4g}) um."
     )
-    if near - share < _POCKET and solution.cell.scaffold.resolved:
+    if near - share < _SPOT and solution.cell.scaffold.resolved:
         sentence += (
             f" But {100 * (1 - near):.4g} % of the metal is far from depletion then: a "
-            f"pocket decided. depleted_share={_LOOK_PAST} looks past it."
+            f"small spot decided. depleted_share={_LOOK_PAST} looks past it."
         )
     return sentence

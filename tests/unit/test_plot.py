@@ -229,7 +229,8 @@ def test_importing_plot_leaves_matplotlib_alone():
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
-def test_view_3d(tmp_path):
+@pytest.mark.slow
+def test_view_3d():
     pyvista = pytest.importorskip("pyvista")
     host = dj.gyroid((12, 12, 12), 2 * um, porosity=0.6, period=24 * um)
     scene = plot.view_3d(host, off_screen=True)

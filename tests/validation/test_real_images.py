@@ -108,8 +108,8 @@ def test_sand_time_of_fiberform():
     cell = Cell(fiberform(True), solution_in, separator=25 * um)
     first = sand_time(cell, 150 * mA / cm**2)
     host = sand_time(cell, 150 * mA / cm**2, depleted_share=0.05)
-    assert "a pocket decided" in first.message
-    assert "pocket" not in host.message
+    assert "a small spot decided" in first.message
+    assert "spot" not in host.message
     assert first.salt_balance_error < 1e-10
     assert host.salt_balance_error < 1e-10
     assert 5 * first.time < host.time
