@@ -4,6 +4,8 @@ The annotations of the package are executed: `Float[Array, "x y z"]` in a signat
 a check on every call (jaxtyping + beartype), so a wrong shape fails where it is made.
 """
 
+from pathlib import Path
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -14,12 +16,23 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 install_import_hook("depojax", "shapes.checked")
 
 
+MANY_MAPS = 20_000  # of the 65 530 memory maps that Linux lets a process have
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Drop the compiled programs of a file after it.
+    """Drop the compiled programs after a file, once there are very many.
 
-    Files hardly share any, and thousands of them in one process exhaust its memory and
-    its memory maps, at which the compiler aborts.
+    Each takes a few memory maps; when they run out the compiler aborts.
     """
     yield
-    jax.clear_caches()
+    if memory_maps() > MANY_MAPS:
+        jax.clear_caches()
+
+
+def memory_maps():
+    """How many this process has; 0 where the system does not say."""
+    try:
+        return Path("/proc/self/maps").read_text().count("\n")
+    except OSError:
+        return 0
