@@ -6,14 +6,13 @@ The numbers of the cases are typed into the tests; this module only builds.
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 
 from depojax.fv.boundary import FixedValue, boundary_terms
 from depojax.fv.grid import Grid
-from depojax.fv.operators import conductances, without_ends
+from depojax.fv.operators import conductances, faces_between, without_ends
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.problems.cell import Cell
 from depojax.scaffold.scaffold import Scaffold
@@ -94,14 +93,10 @@ def effective_diffusivity(scaffold, axis=2):
 
 def voxelised(scaffold):
     """The same host as a voxel code sees it: a cell is pore or solid by its centre."""
-    pore = (scaffold.pore_fraction > 0.5).astype(scaffold.pore_fraction.dtype)
-    faces = []
-    for axis in range(3):
-        edge = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-        padded = jnp.pad(pore, edge, mode="edge")
-        n = pore.shape[axis]
-        below = jax.lax.slice_in_dim(padded, 0, n + 1, axis=axis)
-        faces.append(below * jax.lax.slice_in_dim(padded, 1, n + 2, axis=axis))
+    pore, dtype = scaffold.pore_fraction > 0.5, scaffold.pore_fraction.dtype
+    faces = faces_between(pore, scaffold.grid.periodic, dtype)
     return eqx.tree_at(
-        lambda s: (s.pore_fraction, s.face_transmission), scaffold, (pore, tuple(faces))
+        lambda s: (s.pore_fraction, s.face_transmission),
+        scaffold,
+        (pore.astype(dtype), faces),
     )

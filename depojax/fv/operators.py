@@ -6,10 +6,11 @@ value.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from depojax._types import Cells, Faces
 from depojax.fv.grid import Grid, along
@@ -76,6 +77,26 @@ def harmonic_to_faces(grid: Grid, k: Cells, axis: int) -> Float[Array, "..."]:
     distance = along(grid.center_distances(axis), axis)
     is_open = (shut_below + shut_above) == 0
     return jnp.where(is_open, distance / jnp.where(is_open, total, 1.0), 0.0)
+
+
+def faces_between(
+    phase: Bool[Array, "x y z"], periodic: tuple[bool, bool, bool], dtype: Any
+) -> Faces:
+    """Transmission of the faces of whole voxels: 1 between two of the phase, else 0.
+
+    At an end as the voxel there, unless the axis is periodic: then as between the last
+    voxel and the first.
+    """
+    is_open = phase.astype(dtype)
+    faces = []
+    for axis, wraps in enumerate(periodic):
+        ends = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        padded = jnp.pad(is_open, ends, mode="wrap" if wraps else "edge")
+        n = is_open.shape[axis]
+        below = jax.lax.slice_in_dim(padded, 0, n + 1, axis=axis)
+        faces.append(below * jax.lax.slice_in_dim(padded, 1, n + 2, axis=axis))
+    x, y, z = faces
+    return x, y, z
 
 
 def conductances(grid: Grid, transmission: Faces) -> Faces:

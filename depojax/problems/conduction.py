@@ -6,9 +6,11 @@ With a mean gradient of 1 along axis i the potential is u = x_i + w, and w minim
 
 over all w that vanish on the sides where the potential is prescribed. Everything
 follows from two properties of that minimum: its value is an upper bound with an error
-of second order in that of w, and its derivative with respect to the conductances is
-the explicit one alone, (Δx + Δw)². So the effective tensor needs a field of low
+of second order in that of w, and its derivative with respect to conductances and
+widths is the explicit one, at fixed w. So the effective tensor needs a field of low
 accuracy, and its gradient needs no further solve.
+
+Torquato, Random Heterogeneous Materials (2002), ch. 14, for the minimum principle.
 """
 
 from typing import Literal
@@ -17,13 +19,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from depojax._types import Cells, Faces, Scalar, static
-from depojax.fv.grid import Grid, along
+from depojax.fv.boundary import SIDES, FixedValue, boundary_terms
+from depojax.fv.grid import AXES, Grid, along
 from depojax.fv.operators import conductances, face_difference, without_ends
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
-from depojax.solvers.multigrid import Hierarchy, build_hierarchy, face_sum
+from depojax.solvers.multigrid import build_hierarchy, face_sum
 
 Sides = Literal["insulated", "linear"]
 
@@ -33,132 +36,103 @@ class Fluctuation(eqx.Module):
 
     potential: Cells  # w [m]
     active: Bool[Array, "x y z"]  # where there is an equation
-    slopes: Faces  # Δx + Δw across every face, the ends included [m]
     iterations: Int[Array, ""]
     residual: Scalar  # relative to the right-hand side, ‖·‖₂ [-]
     converged: Bool[Array, ""]
 
 
 class Conduction(eqx.Module):
-    """∇·(T ∇u) = 0 on a grid, T the transmission of the faces (1 for an open box)."""
+    """∇·(T ∇u) = 0 on a grid, T the transmission of the faces (1 for an open box).
+
+    Axes that are periodic stay so. The sides of the others are "insulated" (mirrors,
+    but for the two ends of the gradient's own axis), or all hold the "linear" x_i.
+    """
 
     grid: Grid
-    conductance: Faces  # with those of the ends, half a cell each [m]
-    ends: tuple[tuple[bool, ...], ...] = static()  # [axis][gradient's axis] prescribed
+    transmission: Faces  # [-]
+    sides: Sides = static(default="insulated")
 
     def fluctuation(
         self, axis: int, rtol: float, cycle_dtype=jnp.float32
     ) -> Fluctuation:
         """w for a mean gradient along `axis`, to a relative residual `rtol`."""
-        operator, hierarchy = self._system(axis, cycle_dtype)
-        b = self._drive(axis)
-        solver = MultigridCG(rtol=rtol)
+        grid = self.grid
+        fixed = [s for s in SIDES if self._is_fixed(AXES.index(s[0]), axis)]
+        none = FixedValue(jnp.zeros((), grid.dtype))
+        ends = boundary_terms(grid, self.transmission, dict.fromkeys(fixed, none))
+        g = conductances(grid, self.transmission)
+        inner = without_ends(g, grid.periodic)
+        # Nothing is stored; what has no open face has no equation.
+        is_open = jax.lax.stop_gradient(ends.loss + face_sum(inner) > 0)
+        mass = is_open.astype(ends.loss.dtype)
+        zero = jnp.zeros((), mass.dtype)
+        operator = DiffusionOperator(mass, ends.loss, inner, zero, grid.periodic)
+        hierarchy = build_hierarchy(grid, mass, ends.loss, inner, cycle_dtype)
+        drive = g[axis] * along(grid.center_distances(axis), axis)
         # An open box has nothing to solve: its residual is measured by the flux.
-        entering = self.conductance[axis] * along(
-            self.grid.center_distances(axis), axis
+        entering = jax.lax.stop_gradient(jax.lax.index_in_dim(drive, 0, axis))
+        options = {"hierarchy": hierarchy, "scale": jnp.sqrt(jnp.sum(entering**2))}
+        solver = MultigridCG(rtol=rtol)
+        solution = lx.linear_solve(
+            operator,
+            jnp.diff(drive, axis=axis),
+            solver,
+            state=solver.init(operator, options),
+            throw=False,
         )
-        entering = jax.lax.index_in_dim(entering, 0, axis)
-        scale = jax.lax.stop_gradient(jnp.sqrt(jnp.sum(entering**2)))
-        state = solver.init(operator, {"hierarchy": hierarchy, "scale": scale})
-        solution = lx.linear_solve(operator, b, solver, state=state, throw=False)
-        w = solution.value
-        slopes = self._slopes(w, axis)
-        good = solution.result == lx.RESULTS.successful
-        stats = solution.stats
         return Fluctuation(
-            potential=w,
-            active=operator.mass > 0,
-            slopes=slopes,
-            iterations=stats["num_steps"],
-            residual=stats["residual"],
-            converged=good,
+            potential=solution.value,
+            active=is_open,
+            iterations=solution.stats["num_steps"],
+            residual=solution.stats["residual"],
+            converged=solution.result == lx.RESULTS.successful,
         )
 
-    def energy(self, first: Faces, second: Faces) -> Scalar:
-        """Σ g (Δu)(Δv) over all faces [m³]; the gradient is that of g alone."""
-        # At the minimum the fields' own derivatives cancel.
-        first, second = jax.lax.stop_gradient((first, second))
-        total = jnp.zeros((), self.conductance[0].dtype)
-        for axis, (g, u, v) in enumerate(
-            zip(self.conductance, first, second, strict=True)
-        ):
-            part = g * u * v
+    def energy(self, i: int, w_i: Cells, j: int, w_j: Cells) -> Scalar:
+        """E_ij of the fluctuations for gradients along i and j [m³]."""
+        # At the minimum the derivatives of the fluctuations themselves cancel.
+        w_i, w_j = jax.lax.stop_gradient((w_i, w_j))
+        total = jnp.zeros((), self.grid.dtype)
+        for axis, g in enumerate(conductances(self.grid, self.transmission)):
+            part = g * self._slope(w_i, axis, i) * self._slope(w_j, axis, j)
             if self.grid.periodic[axis]:  # the first end is the last one
                 part = jax.lax.slice_in_dim(part, 1, None, axis=axis)
             total = total + _sum(part)
         return total
 
-    def end_fluxes(self, slopes: Faces, axis: int) -> tuple[Scalar, Scalar]:
+    def end_fluxes(self, axis: int, w: Cells) -> tuple[Scalar, Scalar]:
         """Mean flux per area through the two ends of `axis` [per unit gradient]."""
-        flux = self.conductance[axis] * slopes[axis]
-        area = self.grid.volumes.sum() / self.grid.lengths[axis]
+        g = conductances(self.grid, self.transmission)[axis]
+        flux = g * self._slope(w, axis, axis)
+        area = jnp.sum(self.grid.volumes) / self.grid.lengths[axis]
         first = jax.lax.index_in_dim(flux, 0, axis)
         last = jax.lax.index_in_dim(flux, -1, axis)
         return _sum(first) / area, _sum(last) / area
 
-    def _system(self, axis: int, dtype) -> tuple[DiffusionOperator, Hierarchy]:
-        grid, g = self.grid, self.conductance
-        loss = jnp.zeros(grid.shape, g[0].dtype)
-        for a in range(3):
-            if self.ends[a][axis]:
-                for end in (0, -1):
-                    cells = (slice(None),) * a + (end,)
-                    loss = loss.at[cells].add(g[a][cells])
-        inner = without_ends(g, grid.periodic)
-        zero = jnp.zeros((), loss.dtype)
-        # Nothing is stored; what has no open face has no equation.
-        mass = jax.lax.stop_gradient(loss + face_sum(inner) > 0).astype(loss.dtype)
-        operator = DiffusionOperator(mass, loss, inner, zero, grid.periodic)
+    def _is_fixed(self, side: int, axis: int) -> bool:
+        """Whether the sides of one axis hold x_i for a gradient along another."""
+        if self.grid.periodic[side]:
+            return False
+        return self.sides == "linear" or side == axis
 
-        def low(x):
-            return jax.lax.stop_gradient(x).astype(dtype)
-
-        hierarchy = build_hierarchy(
-            jax.tree.map(low, grid), low(mass), low(loss), jax.tree.map(low, inner)
-        )
-        return operator, hierarchy
-
-    def _drive(self, axis: int) -> Cells:
-        """Net outflow of each cell in the mean gradient alone."""
-        distance = along(self.grid.center_distances(axis), axis)
-        return jnp.diff(self.conductance[axis] * distance, axis=axis)
-
-    def _slopes(self, w: Cells, axis: int) -> Faces:
-        slopes = []
-        for a in range(3):
-            difference = face_difference(w, a, self.grid.periodic[a])
-            if self.ends[a][axis]:
-                n = w.shape[a]
-                low = jax.lax.slice_in_dim(w, 0, 1, axis=a)
-                high = jax.lax.slice_in_dim(w, n - 1, n, axis=a)
-                inner = jax.lax.slice_in_dim(difference, 1, n, axis=a)
-                difference = jnp.concatenate([low, inner, -high], axis=a)
-            if a == axis:
-                difference = difference + along(self.grid.center_distances(a), a)
-            slopes.append(difference)
-        x, y, z = slopes
-        return x, y, z
-
-
-def conduction(
-    grid: Grid, transmission: Faces, sides: Sides = "insulated"
-) -> Conduction:
-    """The problem on a grid. Axes that are periodic stay so; the sides of the others
-
-    are "insulated" (mirrors, but for the two ends of the gradient's own axis), or all
-    hold the "linear" potential x_i.
-    """
-    ends = tuple(
-        tuple(not wraps and (sides == "linear" or a == axis) for axis in range(3))
-        for a, wraps in enumerate(grid.periodic)
-    )
-    return Conduction(grid, conductances(grid, transmission), ends)
+    def _slope(self, w: Cells, normal: int, axis: int) -> Float[Array, "..."]:
+        """Δx + Δw across the faces normal to an axis, for a gradient along `axis`."""
+        slope = face_difference(w, normal, self.grid.periodic[normal])
+        if self._is_fixed(normal, axis):
+            n = w.shape[normal]
+            low = jax.lax.slice_in_dim(w, 0, 1, axis=normal)
+            high = jax.lax.slice_in_dim(w, n - 1, n, axis=normal)
+            inner = jax.lax.slice_in_dim(slope, 1, n, axis=normal)
+            slope = jnp.concatenate([low, inner, -high], axis=normal)
+        if normal == axis:
+            slope = slope + along(self.grid.center_distances(axis), axis)
+        return slope
 
 
 def after(problem: Conduction, done: Array) -> Conduction:
     """The same problem, for a compiler that must finish `done` first."""
-    conductance, _ = jax.lax.optimization_barrier((problem.conductance, done))
-    return eqx.tree_at(lambda p: p.conductance, problem, conductance)
+    transmission, _ = jax.lax.optimization_barrier((problem.transmission, done))
+    return eqx.tree_at(lambda p: p.transmission, problem, transmission)
 
 
 def _sum(values: Array) -> Scalar:

@@ -150,7 +150,8 @@ def salt_balance(
         wall=wall,
         wall_area=domain.wall_area,
         current=current,
-        hierarchy=_low_precision_hierarchy(domain, mass, loss, conductance),
+        # Float32 is enough for a preconditioner.
+        hierarchy=build_hierarchy(domain.grid, mass, loss, conductance, jnp.float32),
         rtol=rtol,
         periodic=grid.periodic,
         share=share,
@@ -193,21 +194,6 @@ def _far_side(cell: Cell, domain: Domain, total_flux: Scalar) -> dict:
         top = domain.face_transmission[2][..., -1] * domain.grid.face_areas(2)[..., 0]
         return {"z+": FixedFlux(total_flux / jnp.sum(top))}
     return {"z+": FixedValue(jnp.zeros((), domain.pore_fraction.dtype))}
-
-
-def _low_precision_hierarchy(domain: Domain, mass, loss, conductance) -> Hierarchy:
-    """The preconditioner's coefficients: float32 is enough, and no derivative."""
-    # On a line the cycle is the exact inverse: keep its precision.
-    line = sum(n > 1 for n in mass.shape) <= 1
-    dtype = mass.dtype if line else jnp.float32
-
-    def low(x):
-        return jax.lax.stop_gradient(x).astype(dtype)
-
-    grid = jax.tree.map(low, domain.grid)
-    return build_hierarchy(
-        grid, low(mass), low(loss), tuple(low(g) for g in conductance)
-    )
 
 
 def solve_diffusion(

@@ -21,28 +21,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_choice, check_range, refuse
-from depojax._types import Cells, Faces, Scalar, is_traced, static
+from depojax._types import Cells, Faces, Scalar, concrete, is_traced, static
 from depojax.fv.grid import AXES, Grid, along, axis_index
-from depojax.fv.operators import harmonic_to_faces
-from depojax.problems.conduction import Conduction, Sides, after, conduction
+from depojax.fv.operators import faces_between, harmonic_to_faces
+from depojax.problems.conduction import Conduction, Sides, after
 from depojax.scaffold.scaffold import Scaffold, flood
 from depojax.solvers.results import RESULTS, SolveError
 
 PHASES = ("pore", "solid")
 PRECISIONS = ("mixed", "float64", "float32")
 # D_eff/(ε D) below which nothing may pass at all: then the paths are counted.
-_NARROW = 1e-3
+NARROW = 1e-3
 
 
 class Tortuosity(eqx.Module):
     """How a phase conducts along one axis. `message` says it in words."""
 
-    tortuosity_factor: Scalar  # τ = ε D/D_eff [-], infinite where nothing passes
     effective_diffusivity: Scalar  # D_eff/D [-]
     porosity: Scalar  # volume of the phase, closed parts included / total volume [-]
     flux_in: Scalar  # mean flux at the two ends, per unit of D and mean gradient [-]
     flux_out: Scalar
-    flux_mismatch: Scalar  # |in − out| / their mean [-]
     field: Cells  # 1 at the low end, 0 at the high end, 0 off the phase [-]
     percolates: Bool[Array, ""]  # whether any path leads from end to end
     iterations: Int[Array, ""]
@@ -51,6 +49,19 @@ class Tortuosity(eqx.Module):
     grid: Grid
     axis: str = static()
     phase: str = static()
+
+    @property
+    def tortuosity_factor(self) -> Scalar:
+        """τ = ε D/D_eff [-]; infinite where nothing passes."""
+        passes = self.percolates
+        D = jnp.where(passes, self.effective_diffusivity, 1.0)
+        return jnp.where(passes, self.porosity / D, jnp.inf)
+
+    @property
+    def flux_mismatch(self) -> Scalar:
+        """|flux in − flux out| / their mean [-]."""
+        mean = jnp.abs(self.flux_in + self.flux_out) / 2
+        return jnp.abs(self.flux_in - self.flux_out) / jnp.where(mean > 0, mean, 1.0)
 
     @property
     def message(self) -> str:
@@ -106,8 +117,12 @@ def tortuosity(
     found = _tortuosity(sample, number, phase, tolerance)
     if is_traced(found.effective_diffusivity):
         return found
-    if float(found.effective_diffusivity) <= _NARROW * float(found.porosity):
-        found = _with_paths(found, has_path(sample, number))
+    if float(found.effective_diffusivity) <= NARROW * float(found.porosity):
+        passes = has_path(sample, number)
+        if bool(passes):
+            found = dataclasses.replace(found, percolates=passes)
+        else:
+            found = _blocked(found)
     if throw and bool(found.result != RESULTS.successful):
         raise SolveError(str(RESULTS[found.result]), found)
     return found
@@ -153,7 +168,7 @@ class Sample(eqx.Module):
     @property
     def open_faces(self) -> Faces:
         if self.faces is None:
-            return _voxel_faces(self.fraction, self.grid.dtype)
+            return faces_between(self.fraction, self.grid.periodic, self.grid.dtype)
         return self.faces
 
     @property
@@ -163,7 +178,7 @@ class Sample(eqx.Module):
 
     def problem(self, sides: Sides = "insulated") -> Conduction:
         """Steady conduction through the phase."""
-        return conduction(self.grid, self.open_faces, sides)
+        return Conduction(self.grid, self.open_faces, sides)
 
     @property
     def occupied(self) -> Bool[Array, "x y z"]:
@@ -187,7 +202,8 @@ def sample_of(scaffold: Any, phase: str, precision: str | None) -> Sample:
         sample = _of_scaffold(scaffold, phase)
     else:
         sample = _of_image(scaffold, phase)
-    if not is_traced(sample.fraction) and not bool(jnp.any(sample.occupied)):
+    fraction = concrete(sample.fraction)
+    if fraction is not None and not (fraction > 0).any():
         raise refuse("scaffold", f"some {phase}", "none", "Check which phase is meant.")
     double = jnp.result_type(float) == jnp.float64
     if precision == "float64" and not double:
@@ -216,7 +232,7 @@ def _of_scaffold(scaffold: Scaffold, phase: str) -> Sample:
         )
     # Behind a face that is a wall, as those between voxels are, there is no solid.
     solid = 1 - fraction
-    between = _voxel_faces(solid > 0, solid.dtype)
+    between = faces_between(solid > 0, scaffold.grid.periodic, solid.dtype)
     x, y, z = ((1 - face) * both for face, both in zip(faces, between, strict=True))
     return Sample(scaffold.grid, (x, y, z), solid, jnp.zeros_like(fraction[0, 0, 0]))
 
@@ -242,22 +258,9 @@ def _of_image(image: Any, phase: str) -> Sample:
     if not local:
         return Sample(grid, None, values, zero)
     check_range("local diffusivity", values, 0.0, float("inf"))
+    values = values.astype(grid.dtype)
     x, y, z = (harmonic_to_faces(grid, values, axis) for axis in range(3))
     return Sample(grid, (x, y, z), values > 0, zero)
-
-
-def _voxel_faces(phase: Bool[Array, "x y z"], dtype) -> Faces:
-    """Open between two voxels of the phase; at the ends as the voxel there."""
-    is_open = phase.astype(dtype)
-    faces = []
-    for axis in range(3):
-        edge = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-        padded = jnp.pad(is_open, edge, mode="edge")
-        n = is_open.shape[axis]
-        low = jax.lax.slice_in_dim(padded, 0, n + 1, axis=axis)
-        faces.append(low * jax.lax.slice_in_dim(padded, 1, n + 2, axis=axis))
-    x, y, z = faces
-    return x, y, z
 
 
 def tolerance_of(sample: Sample, asked: float | None) -> float:
@@ -272,26 +275,18 @@ def tolerance_of(sample: Sample, asked: float | None) -> float:
 def _tortuosity(sample: Sample, axis: int, phase: str, rtol: float) -> Tortuosity:
     problem = sample.problem()
     part = problem.fluctuation(axis, rtol, sample.cycle_dtype)
-    grid, porosity = sample.grid, sample.porosity
-    D = problem.energy(part.slopes, part.slopes) / jnp.sum(grid.volumes)
-    # What is left of a flux that stops somewhere is round-off and unfinished solving.
-    percolates = jax.lax.stop_gradient(1e-6 * porosity < D)
-    flux_in, flux_out = problem.end_fluxes(part.slopes, axis)
-    mean = jnp.abs(flux_in + flux_out) / 2
-    length = grid.lengths[axis]
+    w, grid = part.potential, sample.grid
+    D = problem.energy(axis, w, axis, w) / jnp.sum(grid.volumes)
+    flux_in, flux_out = problem.end_fluxes(axis, w)
     height = along(grid.centers[axis], axis)
-    field = jnp.where(part.active, 1 - (height + part.potential) / length, 0.0)
     return Tortuosity(
-        tortuosity_factor=jnp.where(
-            percolates, porosity / jnp.where(percolates, D, 1.0), jnp.inf
-        ),
         effective_diffusivity=D,
-        porosity=porosity,
+        porosity=sample.porosity,
         flux_in=flux_in,
         flux_out=flux_out,
-        flux_mismatch=jnp.abs(flux_in - flux_out) / jnp.where(mean > 0, mean, 1.0),
-        field=field,
-        percolates=percolates,
+        field=jnp.where(part.active, 1 - (height + w) / grid.lengths[axis], 0.0),
+        # What is left of a flux that stops somewhere is round-off and unfinished work.
+        percolates=jax.lax.stop_gradient(1e-6 * sample.porosity < D),
         iterations=part.iterations,
         residual=part.residual,
         result=RESULTS.where(
@@ -322,7 +317,8 @@ def tensor_of(
             mirrored = sides == "insulated" and not (periodic[i] and periodic[j])
             if i != j and mirrored:
                 continue  # the sample and its mirror image cancel
-            value = problem.energy(parts[i].slopes, parts[j].slopes) / volume
+            w_i, w_j = parts[i].potential, parts[j].potential
+            value = problem.energy(i, w_i, j, w_j) / volume
             rows = rows.at[i, j].set(value).at[j, i].set(value)
     good = parts[0].converged & parts[1].converged & parts[2].converged
     return rows, good
@@ -336,27 +332,13 @@ def has_path(sample: Sample, axis: int) -> Bool[Array, ""]:
     return jnp.any(there[last] & (faces[axis][last] > 0))
 
 
-def _with_paths(found: Tortuosity, percolates: Bool[Array, ""]) -> Tortuosity:
-    """The result once it is known whether anything can pass."""
+def _blocked(found: Tortuosity) -> Tortuosity:
+    """The result once it is known that nothing can pass."""
     zero = jnp.zeros_like(found.effective_diffusivity)
-    D = jnp.where(percolates, found.effective_diffusivity, zero)
-    values = (
-        jnp.where(percolates, found.porosity / jnp.where(percolates, D, 1.0), jnp.inf),
-        D,
-        jnp.where(percolates, found.flux_in, zero),
-        jnp.where(percolates, found.flux_out, zero),
-        jnp.where(percolates, found.flux_mismatch, zero),
-        percolates,
-    )
-    return eqx.tree_at(
-        lambda t: (
-            t.tortuosity_factor,
-            t.effective_diffusivity,
-            t.flux_in,
-            t.flux_out,
-            t.flux_mismatch,
-            t.percolates,
-        ),
+    return dataclasses.replace(
         found,
-        values,
+        effective_diffusivity=zero,
+        flux_in=zero,
+        flux_out=zero,
+        percolates=jnp.zeros_like(found.percolates),
     )

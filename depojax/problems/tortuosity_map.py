@@ -19,6 +19,7 @@ from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import AXES, Grid
 from depojax.problems.conduction import Sides
 from depojax.problems.tortuosity import (
+    NARROW,
     Sample,
     has_path,
     sample_of,
@@ -29,7 +30,6 @@ from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS, SolveError
 
 _AT_ONCE = 2_000_000  # cells that are solved for in one batch
-_NARROW = 1e-3  # D_eff/(ε D) below which the paths are counted
 _SHUT = 1e6  # tortuosity factor that stands for a window that nothing crosses
 
 
@@ -122,7 +122,7 @@ def tortuosity_map(
         raise SolveError(str(RESULTS[RESULTS.linear_solve_failed]))
     percolates = np.ones((len(places), 3), bool)
     conducted = np.diagonal(tensor, axis1=1, axis2=2)
-    for index, axis in np.argwhere(conducted <= _NARROW * porosity[:, None]):
+    for index, axis in np.argwhere(conducted <= NARROW * porosity[:, None]):
         path = has_path(windows.at(jnp.asarray(places[index])), int(axis))
         percolates[index, axis] = bool(path)
     tensor = tensor * percolates[:, :, None] * percolates[:, None, :]

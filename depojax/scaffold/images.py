@@ -40,6 +40,7 @@ from depojax._checks import (
 from depojax._types import as_float
 from depojax.fv.cut_cells import volume_fractions
 from depojax.fv.grid import Grid
+from depojax.fv.operators import faces_between
 from depojax.scaffold.image_files import check_dimensions, read_image, turned
 from depojax.scaffold.scaffold import Scaffold
 
@@ -320,14 +321,13 @@ def _with_voxel_faces(is_pore: Phase, grid: Grid) -> Scaffold:
     edges = [float(width[0]) for width in grid.widths]
     volume = math.prod(edges)
     inner = _padded(is_pore, grid.periodic, 1)
-    faces, walls, area = [], np.zeros(is_pore.shape), np.zeros(is_pore.shape)
+    walls, area = np.zeros(is_pore.shape), np.zeros(is_pore.shape)
     for axis in range(3):
         core = inner[
             tuple(slice(None) if a == axis else slice(1, -1) for a in range(3))
         ]
         below = (slice(None),) * axis + (slice(None, -1),)
         above = (slice(None),) * axis + (slice(1, None),)
-        faces.append(jnp.asarray(core[below] & core[above], dtype))
         closed = ~core[above][above] & is_pore, ~core[below][below] & is_pore
         count = closed[0].astype(float) + closed[1]
         walls += count
@@ -339,7 +339,7 @@ def _with_voxel_faces(is_pore: Phase, grid: Grid) -> Scaffold:
     return Scaffold(
         grid=grid,
         pore_fraction=jnp.asarray(is_pore, dtype),
-        face_transmission=(faces[0], faces[1], faces[2]),
+        face_transmission=faces_between(jnp.asarray(is_pore), grid.periodic, dtype),
         surface_area=jnp.asarray(area, dtype),
         wall_distance=jnp.asarray(np.where(is_pore, distance, -distance), dtype),
         closed_pore_fraction=jnp.zeros((), dtype),

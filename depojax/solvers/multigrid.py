@@ -23,6 +23,7 @@ Trottenberg, Oosterlee & Schüller, Multigrid (2001), ch. 2, 5 and A.9; Braess, 
 import functools
 import math
 import operator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -137,15 +138,27 @@ class Cycle(eqx.Module):
 
 
 def build_hierarchy(
-    grid: Grid, mass: Cells, loss: Cells, conductance: Faces
+    grid: Grid, mass: Cells, loss: Cells, conductance: Faces, dtype: Any = None
 ) -> Hierarchy:
     """Coarsen the coefficients of a diffusion operator down to a few cells.
 
     Args:
         mass, loss: diagonal coefficients of the cells; zero in closed cells.
         conductance: of the faces; zero at the ends of axes that are not periodic.
+        dtype: precision of the cycle, by default that of the coefficients. A column of
+            cells keeps theirs: on it the cycle is the exact inverse.
+
+    It only preconditions: no derivative goes through it.
     """
-    widths = list(grid.widths)
+    if dtype is None or _is_line(grid.shape):
+        dtype = mass.dtype
+
+    def fixed(x):
+        return jax.lax.stop_gradient(x).astype(dtype)
+
+    mass, loss, widths = fixed(mass), fixed(loss), [fixed(w) for w in grid.widths]
+    x, y, z = conductance
+    conductance = fixed(x), fixed(y), fixed(z)
     levels = []
     pairing = () if _is_line(grid.shape) else grid.pairing
     for starts in pairing:
