@@ -10,7 +10,8 @@ import tifffile
 
 from depojax.fv.grid import Grid
 from depojax.scaffold.image_files import read_image, turned
-from depojax.scaffold.images import levelset_of_voxels, phase_of, scaffold_from_image
+from depojax.scaffold.images import levelset_of_voxels, scaffold_from_image
+from depojax.scaffold.phases import phase_of
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import um
 

@@ -18,8 +18,8 @@ from depojax.problems.cell import Cell
 from depojax.problems.planar import planar_sand_time
 from depojax.problems.sand import sand_time
 from depojax.scaffold.image_files import read_image
-from depojax.scaffold.images import phase_of
 from depojax.scaffold.measures import clusters, report
+from depojax.scaffold.phases import phase_of
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, M, cm, mA, um
 
