@@ -6,7 +6,7 @@ import jax
 
 from depojax.cli.run_folder import as_json
 from depojax.cli.session import cache_folder
-from depojax.cli.words import say
+from depojax.cli.words import aligned, say
 from depojax.io import provenance
 
 
@@ -24,11 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
         "precision": "float64 unless --precision or [numerics] says float32",
         "cache": str(cache_folder()),
     }
-    if arguments.json:
-        say(as_json(facts).rstrip())
-        return 0
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        words = ", ".join(value) if isinstance(value, list) else value
-        say(f"{name:<{width}}  {words}")
+    rows = [
+        (name, ", ".join(value) if isinstance(value, list) else value)
+        for name, value in facts.items()
+    ]
+    say(as_json(facts).rstrip() if arguments.json else aligned(rows))
     return 0

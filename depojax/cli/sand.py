@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 from depojax.cli import cell_file
 from depojax.cli.run_folder import as_json, open_run_folder, write_text
 from depojax.cli.session import session
-from depojax.cli.words import say, tell
+from depojax.cli.words import aligned, finite_or_none, say, tell
 from depojax.io import save
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution, sand_time
@@ -97,32 +96,27 @@ def summarise(solution: SandSolution, precision: str) -> dict[str, Any]:
     return {
         "message": solution.message,
         "depleted": bool(solution.depleted),
-        "time_s": _number(solution.time),
-        "capacity_C_m2": _number(solution.capacity),
+        "time_s": finite_or_none(solution.time),
+        "capacity_C_m2": finite_or_none(solution.capacity),
         "location_m": [float(x) for x in solution.location],
-        "current_density_A_m2": _number(solution.current.mean),
+        "current_density_A_m2": finite_or_none(solution.current.mean),
         "depleted_share": solution.depleted_share,
-        "nearly_depleted": _number(solution.nearly_depleted),
-        "limiting_current_A_m2": _number(solution.limiting_current),
-        "lowest_wall_concentration_mol_m3": _number(lowest),
-        "porosity": _number(scaffold.porosity),
-        "closed_pore_fraction": _number(scaffold.closed_pore_fraction),
-        "specific_area_1_m": _number(scaffold.specific_area),
-        "area_factor": _number(scaffold.area_factor),
-        "metal_area_factor": _number(cell.metal_area / cell.footprint),
+        "nearly_depleted": finite_or_none(solution.nearly_depleted),
+        "limiting_current_A_m2": finite_or_none(solution.limiting_current),
+        "lowest_wall_concentration_mol_m3": finite_or_none(lowest),
+        "porosity": finite_or_none(scaffold.porosity),
+        "closed_pore_fraction": finite_or_none(scaffold.closed_pore_fraction),
+        "specific_area_1_m": finite_or_none(scaffold.specific_area),
+        "area_factor": finite_or_none(scaffold.area_factor),
+        "metal_area_factor": finite_or_none(cell.metal_area / cell.footprint),
         "cells": list(cell.grid.shape),
-        "salt_balance_error": _number(solution.salt_balance_error),
+        "salt_balance_error": finite_or_none(solution.salt_balance_error),
         "steps": int(solution.steps),
         "attempts": int(solution.attempts),
         "linear_iterations": int(solution.linear_iterations),
         "precision": precision,
         "device": jax.devices()[0].device_kind,
     }
-
-
-def _number(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -155,9 +149,7 @@ def table(summary: dict[str, Any]) -> str:
         ("wall time", f"{sum(summary['wall_time_s'].values()):.1f} s"),
         ("results in", summary["folder"]),
     ]
-    width = max(len(label) for label, _ in rows)
-    lines = [f"{label:<{width}}  {value}" for label, value in rows]
-    return "\n".join([summary["message"], "", *lines])
+    return f"{summary['message']}\n\n{aligned(rows)}"
 
 
 def _where_label(share: float) -> str:

@@ -11,7 +11,7 @@ from depojax.cli.cell_file import PRECISIONS, check_precision
 from depojax.cli.quantities import parse_quantity
 from depojax.cli.run_folder import as_json
 from depojax.cli.session import session
-from depojax.cli.words import InputError, say
+from depojax.cli.words import InputError, aligned, finite_or_none, say
 from depojax.io import save
 from depojax.problems.tortuosity import PHASES, Tortuosity, tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap, tortuosity_map
@@ -124,12 +124,12 @@ def summarise(found: Tortuosity) -> dict[str, Any]:
         "message": found.message,
         "axis": found.axis,
         "phase": found.phase,
-        "tortuosity_factor": _finite(found.tortuosity_factor),
-        "effective_diffusivity": _finite(found.effective_diffusivity),
-        "porosity": _finite(found.porosity),
+        "tortuosity_factor": finite_or_none(found.tortuosity_factor),
+        "effective_diffusivity": finite_or_none(found.effective_diffusivity),
+        "porosity": finite_or_none(found.porosity),
         "percolates": bool(found.percolates),
-        "flux_mismatch": _finite(found.flux_mismatch),
-        "residual": _finite(found.residual),
+        "flux_mismatch": finite_or_none(found.flux_mismatch),
+        "residual": finite_or_none(found.residual),
         "iterations": int(found.iterations),
         "cells": list(found.field.shape),
         "device": jax.devices()[0].device_kind,
@@ -166,16 +166,13 @@ def _spread(values: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
 def _table(summary: dict[str, Any]) -> str:
-    rows = [(k.replace("_", " "), v) for k, v in summary.items() if k != "message"]
-    width = max(len(label) for label, _ in rows)
-    lines = [f"{label:<{width}}  {_shown(value)}" for label, value in rows]
-    return "\n".join([summary["message"], "", *lines])
+    rows = [
+        (name.replace("_", " "), _shown(value))
+        for name, value in summary.items()
+        if name != "message"
+    ]
+    return f"{summary['message']}\n\n{aligned(rows)}"
 
 
 def _shown(value: Any) -> str:

@@ -23,7 +23,8 @@ from depojax.fv.flux import net_outflow
 from depojax.problems.salt_balance import SaltBalance, salt_balance, solve_diffusion
 from depojax.solvers.linear import DiffusionOperator
 from depojax.solvers.results import RESULTS
-from depojax.solvers.time import AbstractBalance, Steps, integrate
+from depojax.solvers.time import Steps, integrate
+from depojax.solvers.tr_bdf2 import AbstractBalance
 
 if TYPE_CHECKING:
     from depojax.problems.sand import SandSolution

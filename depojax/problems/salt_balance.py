@@ -22,7 +22,7 @@ from depojax.problems.protocols import AbstractCurrent, ConstantCurrent
 from depojax.scaffold.scaffold import flood
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
 from depojax.solvers.multigrid import Hierarchy, build_hierarchy
-from depojax.solvers.time import AbstractBalance
+from depojax.solvers.tr_bdf2 import AbstractBalance
 
 _CRACK = 0.01  # open part of a face below which it connects nothing that counts
 

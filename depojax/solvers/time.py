@@ -1,31 +1,11 @@
 """Implicit integration in time of a balance  d m(y)/dt = F(t, y),  up to an event.
 
-TR-BDF2 (Bank et al. 1985, doi:10.1109/T-ED.1985.22232) as the L-stable, stiffly
-accurate two-stage scheme of Hosea & Shampine, Appl. Numer. Math. 20 (1996) 21,
-doi:10.1016/0168-9274(95)00115-8:
-
-    m₂ − d Δt F₂ = m₀ + d Δt F₀                 at t + γ Δt
-    m₃ − d Δt F₃ = m₀ + w Δt (F₀ + F₂)          at t + Δt
-    γ = 2 − √2,  d = γ/2,  w = √2/4
-
-with their embedded third-order error estimate, damped by (m' − d Δt F')⁻¹ so that stiff
-cells do not dictate the step.
-
-Step sizes sit on a ladder, unit × 2^(k/4): a small change of a parameter leaves every
-step where it was, and the run is as smooth in its parameters as the scheme itself. An
-event is located by repeating the last step with shorter and shorter brackets, not by
-interpolation: state and time at the event are those of a real step, and every balance
-holds there.
-
-Derivatives: the steps of the run are taken as given, and the tangent of the scheme is
-propagated along them, with the event time from the implicit function theorem. The rule
-is linear in the tangents, so reverse mode is its transpose. States are kept every √n
-steps and those between solved for once more; known stages make the derivative of a step
-one linear solve per stage. The time of a few forward runs (`benchmarks/` measures it),
-O(√n) states of memory.
+Steps are those of `tr_bdf2`, as long as the tolerance lets them be. An event is located
+by repeating the last step with shorter and shorter brackets, not by interpolation:
+state and time at the event are those of a real step, and every balance holds there.
+Derivatives are those of the scheme along the steps of the run, see `tangent`.
 """
 
-import abc
 import math
 from collections.abc import Callable
 from typing import Any
@@ -38,70 +18,16 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from depojax._checks import check_integer, check_range, refuse
 from depojax._types import Scalar, as_float, quantity, static
 from depojax.solvers.results import RESULTS
+from depojax.solvers.tangent import begin_trail, keep_step, tangent
+from depojax.solvers.tr_bdf2 import (
+    AbstractBalance,
+    ladder_step,
+    local_error,
+    rungs_to_climb,
+    take_step,
+)
 
-_GAMMA = 2 - math.sqrt(2)
-_D = _GAMMA / 2
-_W = math.sqrt(2) / 4
-_ERROR = ((4 * _W - 1) / 3, -1 / 3, 2 * _D / 3)
-_RUNGS = 4  # rungs of the step ladder per octave
 _ROOT_TRIES = 60
-_SKIPPED = 8  # steps that the tangent pass skips at once
-
-
-class AbstractBalance(eqx.Module):
-    """What an integrator needs of a model: storage, rate, and one implicit solve."""
-
-    @abc.abstractmethod
-    def storage(self, y: Array) -> Array:
-        """m(y), the conserved amount in every cell."""
-
-    @abc.abstractmethod
-    def rate(self, t: Scalar, y: Array) -> Array:
-        """F(t, y), what every cell gains per time."""
-
-    @abc.abstractmethod
-    def exchange(self, t: Scalar, y: Array) -> Scalar:
-        """Amount that enters the domain per time, reckoned at its boundaries alone."""
-
-    @abc.abstractmethod
-    def solve_stage(
-        self, t: Scalar, known: Array, a: Scalar, guess: Array
-    ) -> tuple[Array, Bool[Array, ""], Int[Array, ""]]:
-        """y with m(y) − a F(t, y) = known; whether it converged; iterations."""
-
-    @abc.abstractmethod
-    def damp(self, y: Array, a: Scalar, error: Array) -> Array:
-        """Roughly (m' − a F')⁻¹ error: the error estimate in units of y."""
-
-    def size(self, error: Array) -> Scalar:
-        """The size of a local error that the tolerance bounds."""
-        return jnp.max(jnp.abs(error))
-
-    @abc.abstractmethod
-    def event(self, t: Scalar, y: Array) -> Scalar:
-        """Positive before the event; the run ends where it falls to zero."""
-
-    @abc.abstractmethod
-    def observe(self, t: Scalar, y: Array) -> dict[str, Scalar]:
-        """Small numbers to keep at every accepted step."""
-
-    def during(self, t: Scalar, dt: Scalar) -> "AbstractBalance":
-        """The balance for the step from t to t + dt (forcing averaged over it)."""
-        return self
-
-    def next_switch(self, t: Scalar) -> Scalar:
-        """The next time after t at which the forcing jumps; steps end there."""
-        return jnp.full_like(t, jnp.inf)
-
-    def begin(self, y0: Array) -> PyTree[Array]:
-        """What `remember` gathers over the run, at its start (nothing by default)."""
-        return None
-
-    def remember(
-        self, memory: PyTree[Array], t: Scalar, y: Array, dt: Scalar, new: Array
-    ) -> PyTree[Array]:
-        """`memory` after the accepted step from (t, y) to (t + dt, new)."""
-        return memory
 
 
 def _as_float_if_given(value: Any) -> Scalar | None:
@@ -157,15 +83,6 @@ class Run(eqx.Module):
     result: RESULTS
 
 
-class _Trail(eqx.Module):
-    """What the tangent pass needs: the steps taken, the state before every chunk."""
-
-    times: Float[Array, "steps"]
-    sizes: Float[Array, "steps"]
-    chunk_states: Array | None
-    last_state: Array  # before the last step
-
-
 def integrate(
     balance: AbstractBalance,
     y0: Array,
@@ -193,7 +110,9 @@ def _integrate_jvp(primals, tangents, *, report):
     balance, y0, end_time, steps = primals
     t_balance, t_y0, _, _ = tangents
     run, trail = _march(balance, y0, end_time, steps, report, keep_states=True)
-    t_time, t_state = _tangent(balance, y0, run, trail, t_balance, t_y0)
+    t_time, t_state = tangent(
+        balance, y0, trail, run.steps, run.event_found, t_balance, t_y0
+    )
     t_run = jax.tree.map(lambda _: None, run)
     t_run = eqx.tree_at(
         lambda r: (r.time, r.state),
@@ -204,58 +123,12 @@ def _integrate_jvp(primals, tangents, *, report):
     return run, t_run
 
 
-class _Step(eqx.Module):
-    """What one TR-BDF2 step gives."""
-
-    stages: Float[Array, "2 ..."]  # states at t + γ Δt and t + Δt
-    raw_error: Array  # in units of the storage
-    exchanged: Scalar
-    converged: Bool[Array, ""]
-    iterations: Int[Array, ""]
-
-    @property
-    def state(self) -> Array:
-        """The state after the step."""
-        return self.stages[1]
-
-
-def _step(
-    balance: AbstractBalance,
-    t: Scalar,
-    y: Array,
-    dt: Scalar,
-    known_stages: Array | None = None,
-) -> _Step:
-    """One TR-BDF2 step. Stages that are known already are guesses that cost nothing."""
-    m0, f0, e0 = balance.storage(y), balance.rate(t, y), balance.exchange(t, y)
-
-    def stage(carry, now):
-        slope, guess = carry
-        c, known = now
-        guess = guess if known is None else known
-        at = t + c * dt
-        new, good, count = balance.solve_stage(at, m0 + dt * slope, _D * dt, guess)
-        f = balance.rate(at, new)
-        # After the first stage: both the slope and a linear guess for the second.
-        onward = (_W * (f0 + f), y + (new - y) / _GAMMA)
-        return onward, (new, f, balance.exchange(at, new), good, count)
-
-    stages = jnp.asarray([_GAMMA, 1.0], y.dtype)
-    _, (states, rates, exchanges, good, counts) = jax.lax.scan(
-        stage, (_D * f0, y), (stages, known_stages)
-    )
-    error = dt * (_ERROR[0] * f0 + _ERROR[1] * rates[0] + _ERROR[2] * rates[1])
-    exchanged = dt * (_W * (e0 + exchanges[0]) + _D * exchanges[1])
-    return _Step(states, error, exchanged, jnp.all(good), jnp.sum(counts))
-
-
 def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
     """The adaptive run. One loop: an attempt is accepted, retried shorter, or, once the
     event lies inside, repeated with other lengths until it ends at the event."""
     dtype = y0.dtype
     end_time = jnp.asarray(end_time, dtype)
     n = steps.max_steps
-    chunk = _chunk(n)
     first = steps.fixed if steps.fixed is not None else steps.first_step
     unit = jnp.asarray(1.0 if first is None else first, dtype)
     zero = jnp.zeros((), dtype)
@@ -271,7 +144,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
 
     def attempt(state):
         t, y, rung = state["t"], state["y"], state["rung"]
-        ladder = unit * jnp.exp2(rung.astype(dtype) / _RUNGS)
+        ladder = ladder_step(unit, rung)
         switch = jnp.minimum(balance.next_switch(t), end_time)
         room = switch - t
         regular = jnp.minimum(ladder, room)
@@ -280,10 +153,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         rooting = state["rooting"]
         dt = jnp.where(rooting, state["root_dt"], regular)
         held = balance.during(t, dt)
-        step = _step(held, t, y, dt)
+        step = take_step(held, t, y, dt)
         new, good = step.state, step.converged
-        error = held.size(held.damp(y, _D * dt, step.raw_error))
-        relative = error / steps.tolerance.astype(dtype)
+        relative = local_error(held, y, dt, step) / steps.tolerance.astype(dtype)
         finite = jnp.isfinite(relative) & jnp.all(jnp.isfinite(new))
         g_start, g = held.event(t, y), held.event(t + dt, new)
         if steps.fixed is not None:
@@ -296,10 +168,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         accept = fine & ~crossed & ~rooting | at_event
 
         bracket = _narrow(state, rooting, crossed, dt, g_start, g)
-        factor = 0.9 * jnp.maximum(relative, 1e-6) ** (-1 / 3)
-        change = jnp.floor(_RUNGS * jnp.log2(factor))
-        change = jnp.where(finite & good, change, -2.0 * _RUNGS)
-        growth = jnp.clip(change, -4 * _RUNGS, _RUNGS).astype(rung.dtype)
+        growth = rungs_to_climb(relative, finite & good)
         shrink = jnp.minimum(growth, -1)
         grown = jnp.where(dt >= 0.99 * ladder, jnp.maximum(growth, 0), 0)
         next_rung = rung + jnp.where(
@@ -328,7 +197,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         ended = at_event | (accept & (t + dt >= end_time))
         out_of_steps = (count_steps >= n) & ~ended
         result = RESULTS.where(out_of_steps, RESULTS.max_steps_reached, result)
-        trail = _keep(state["trail"], accept, index, t, y, dt, chunk)
+        trail = keep_step(state["trail"], accept, index, t, y, dt)
         return {
             "t": jnp.where(accept, t + dt, t),
             "y": jnp.where(accept, new, y),
@@ -364,12 +233,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "event_found": jnp.asarray(False),
         "history": record(histories, 0, zero, y0, held),
         "memory": balance.begin(y0),
-        "trail": _Trail(
-            jnp.zeros(n, dtype),
-            jnp.zeros(n, dtype),
-            jnp.zeros((n // chunk + 1, *y0.shape), dtype) if keep_states else None,
-            y0,
-        ),
+        "trail": begin_trail(y0, n, keep_states=keep_states),
         "result": RESULTS.successful,
         "done": (end_time <= 0) | (g0 <= 0),
         "rooting": jnp.asarray(False),
@@ -434,128 +298,3 @@ def _narrow(state, rooting, crossed, dt, g_start, g) -> dict[str, Any]:
         "high": high,
         "g_high": g_high,
     }
-
-
-def _keep(trail: _Trail, accept, index, t, y, dt, chunk: int) -> _Trail:
-    """Note an accepted step, and its starting state where a chunk of steps begins."""
-    index = jnp.where(accept, index, trail.times.shape[0])  # out of range: dropped
-    chunk_states = trail.chunk_states
-    if chunk_states is not None:
-        begins = accept & (index % chunk == 0)
-        slot = jnp.where(begins, index // chunk, chunk_states.shape[0])
-        chunk_states = chunk_states.at[slot].set(y, mode="drop")
-    return _Trail(
-        trail.times.at[index].set(t, mode="drop"),
-        trail.sizes.at[index].set(dt, mode="drop"),
-        chunk_states,
-        jnp.where(accept, y, trail.last_state),
-    )
-
-
-def _chunk(max_steps: int) -> int:
-    return max(1, math.isqrt(max_steps))
-
-
-def _tangent(balance, y0, run: Run, trail: _Trail, t_balance, t_y0):
-    """Tangents of (time, state) along the steps of a finished run."""
-    n = trail.sizes.shape[0]
-    chunk = _chunk(n)
-    pieces = n // chunk + 1
-
-    def in_chunks(values):
-        return jnp.pad(values, (0, pieces * chunk - n)).reshape(pieces, chunk)
-
-    index = jnp.arange(n, dtype=run.steps.dtype)
-    regular = index < run.steps - 1  # the last one comes apart
-    sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
-    times = in_chunks(trail.times)
-
-    def solved(y, piece):
-        """The states at the start and in the stages of every step of a chunk."""
-
-        def one(y, step):
-            t, dt = step
-
-            def stages():
-                return _step(balance.during(t, dt), t, y, dt).stages
-
-            taken = jax.lax.cond(dt > 0, stages, lambda: jnp.stack([y, y]))
-            return taken[1], (y, taken)
-
-        return jax.lax.scan(one, y, piece)[1]
-
-    def through_step(t_y, known):
-        t, dt, y, stages = known
-
-        def advance(balance, y):
-            return _step(balance.during(t, dt), t, y, dt, stages).state
-
-        return eqx.filter_jvp(advance, (balance, y), (t_balance, t_y))[1]
-
-    def through_chunk(t_y, piece):
-        y, times, sizes = piece
-        starts, stages = jax.lax.stop_gradient(solved(y, (times, sizes)))
-        known = (times, sizes, starts, stages)
-        return _scan_taken(through_step, t_y, known, sizes > 0)
-
-    t_y0 = jnp.zeros_like(y0) if t_y0 is None else t_y0
-    chunks = (trail.chunk_states, times, sizes)
-    t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
-
-    # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
-    last = jnp.maximum(run.steps - 1, 0)
-    took = run.steps > 0
-    # A run of no steps has no last one: any length keeps its unused solves sane.
-    t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
-
-    stages = jax.lax.stop_gradient(
-        _step(balance.during(t, dt), t, trail.last_state, dt).stages
-    )
-
-    def last_step(balance, y, dt):
-        held = balance.during(t, dt)
-        state = _step(held, t, y, dt, stages).state
-        return state, held.event(t + dt, state)
-
-    (_, _), (moved, g_moved) = eqx.filter_jvp(
-        lambda b, y: last_step(b, y, dt), (balance, trail.last_state), (t_balance, t_y)
-    )
-    (_, _), (velocity, g_rate) = jax.jvp(
-        lambda dt: last_step(balance, trail.last_state, dt), (dt,), (jnp.ones_like(dt),)
-    )
-    found = run.event_found & (g_rate != 0)
-    t_time = jnp.where(found, -g_moved / jnp.where(found, g_rate, 1), 0)
-    t_state = jnp.where(took, moved + velocity * t_time, t_y)
-    return t_time, t_state
-
-
-def _scan_taken(function, carry, xs, taken: Bool[Array, "n"]):
-    """`carry` after `function` for those of `xs` that are `taken`, a leading part.
-
-    In reverse mode a step that is not taken still adds zeros to every cotangent. So
-    steps are skipped by eights first, then one by one.
-    """
-    n = taken.shape[0]
-    padding = -n % _SKIPPED
-
-    def by_eights(x):
-        x = jnp.pad(x, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
-        return x.reshape(-1, _SKIPPED, *x.shape[1:])
-
-    # Checkpoints around the choices: what a choice keeps for reverse mode it copies,
-    # the arrays of the balance included.
-    @jax.checkpoint
-    def one(carry, now):
-        x, here = now
-        return jax.lax.cond(here, lambda: function(carry, x), lambda: carry), None
-
-    @jax.checkpoint
-    def eight(carry, now):
-        _, here = now
-
-        def each():
-            return jax.lax.scan(one, carry, now)[0]
-
-        return jax.lax.cond(here[0], each, lambda: carry), None
-
-    return jax.lax.scan(eight, carry, jax.tree.map(by_eights, (xs, taken)))[0]

@@ -10,7 +10,8 @@ import tifffile
 
 from depojax.fv.grid import Grid
 from depojax.scaffold.image_files import read_image, turned
-from depojax.scaffold.images import levelset_of_voxels, phase_of, scaffold_from_image
+from depojax.scaffold.images import levelset_of_voxels, scaffold_from_image
+from depojax.scaffold.phases import phase_of
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import um
 
@@ -209,7 +210,9 @@ assert abs(area / (4 * np.pi * 36e-12) - 1) < 0.02, area
 
 def test_single_precision():
     # In a process of its own: float64 cannot be unset once it has been used.
-    subprocess.run([sys.executable, "-c", SINGLE_PRECISION], check=True)
+    words = [sys.executable, "-c", SINGLE_PRECISION]
+    ran = subprocess.run(words, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 def grey_image():

@@ -226,7 +226,10 @@ def test_refusals(solution):
 def test_importing_plot_leaves_matplotlib_alone():
     code = "import depojax.plot, sys; sys.exit('matplotlib' in sys.modules)"
     root = Path(__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.slow

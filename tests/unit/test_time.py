@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from depojax._types import Scalar, quantity
 from depojax.solvers.results import RESULTS
-from depojax.solvers.time import AbstractBalance, Steps, integrate
+from depojax.solvers.time import Steps, integrate
+from depojax.solvers.tr_bdf2 import AbstractBalance
 
 
 class Decay(AbstractBalance):

@@ -18,8 +18,8 @@ from depojax.problems.cell import Cell
 from depojax.problems.planar import planar_sand_time
 from depojax.problems.sand import sand_time
 from depojax.scaffold.image_files import read_image
-from depojax.scaffold.images import phase_of
 from depojax.scaffold.measures import clusters, report
+from depojax.scaffold.phases import phase_of
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, M, cm, mA, um
 
@@ -101,21 +101,24 @@ def test_every_fibre_keeps_its_own_volume():
     np.testing.assert_allclose(found, voxels, rtol=0.05, atol=2.0)
 
 
+# Share of the metal: when it is depleted at 150 mA/cm² [s]; docs/limits.md rounds it.
+DEPLETED = {0.0: 0.248, 0.02: 2.454, 0.3: 5.101}
+
+
 @pytest.mark.slow
 def test_sand_time_of_fiberform():
     """Pockets within the fibres are depleted ten times earlier than the host."""
     solution_in = electrolytes.lipf6_ec_emc(1 * M)
     cell = Cell(fiberform(True), solution_in, separator=25 * um)
-    first = sand_time(cell, 150 * mA / cm**2)
-    host = sand_time(cell, 150 * mA / cm**2, depleted_share=0.05)
-    assert "a small spot decided" in first.message
-    assert "spot" not in host.message
-    assert first.salt_balance_error < 1e-10
-    assert host.salt_balance_error < 1e-10
-    assert 5 * first.time < host.time
+    found = [sand_time(cell, 150 * mA / cm**2, depleted_share=s) for s in DEPLETED]
+    times = [float(solution.time) for solution in found]
+    np.testing.assert_allclose(times, list(DEPLETED.values()), rtol=1e-2)
+    assert all(solution.salt_balance_error < 1e-10 for solution in found)
+    spots = ["a small spot decided" in solution.message for solution in found]
+    assert spots == [True, False, False]
     # Even plating on a host takes longer to empty it than a flat foil its surface, and
     # not longer than it takes to plate all the salt in pores and gap.
     flat = planar_sand_time(solution_in, 150 * mA / cm**2)
     salt = 1000 * float(jnp.sum(cell.domain().pore_fraction * cell.grid.volumes))
     moles = salt / float(cell.footprint) / (1 - float(solution_in.transference_number))
-    assert float(flat) < float(host.time) < FARADAY * moles / 1500
+    assert float(flat) < times[1] < times[2] < FARADAY * moles / 1500

@@ -1,0 +1,183 @@
+"""Derivatives of a finished run: the tangent of TR-BDF2 along the steps it took.
+
+The steps of the run are taken as given, and the tangent of the scheme is propagated
+along them, with the event time from the implicit function theorem. The rule is linear
+in the tangents, so reverse mode is its transpose. States are kept every √n steps and
+those between solved for once more; known stages make the derivative of a step one
+linear solve per stage. The time of a few forward runs (`benchmarks/` measures it),
+O(√n) states of memory.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from depojax._types import Scalar
+from depojax.solvers.tr_bdf2 import AbstractBalance, take_step
+
+_SKIPPED = 8  # steps that the tangent pass skips at once
+
+
+class Trail(eqx.Module):
+    """What the tangent pass needs: the steps taken, the state before every chunk."""
+
+    times: Float[Array, "steps"]
+    sizes: Float[Array, "steps"]
+    chunk_states: Array | None
+    last_state: Array  # before the last step
+
+
+def begin_trail(y0: Array, max_steps: int, *, keep_states: bool) -> Trail:
+    """The trail before the first step; without states it serves no derivative."""
+    empty = jnp.zeros(max_steps, y0.dtype)
+    pieces = max_steps // _chunk(max_steps) + 1
+    states = jnp.zeros((pieces, *y0.shape), y0.dtype) if keep_states else None
+    return Trail(empty, empty, states, y0)
+
+
+def keep_step(
+    trail: Trail,
+    accept: Bool[Array, ""],
+    index: Int[Array, ""],
+    t: Scalar,
+    y: Array,
+    dt: Scalar,
+) -> Trail:
+    """Note an accepted step, and its starting state where a chunk of steps begins."""
+    max_steps = trail.times.shape[0]
+    chunk = _chunk(max_steps)
+    index = jnp.where(accept, index, max_steps)  # out of range: dropped
+    chunk_states = trail.chunk_states
+    if chunk_states is not None:
+        begins = accept & (index % chunk == 0)
+        slot = jnp.where(begins, index // chunk, chunk_states.shape[0])
+        chunk_states = chunk_states.at[slot].set(y, mode="drop")
+    return Trail(
+        trail.times.at[index].set(t, mode="drop"),
+        trail.sizes.at[index].set(dt, mode="drop"),
+        chunk_states,
+        jnp.where(accept, y, trail.last_state),
+    )
+
+
+def _chunk(max_steps: int) -> int:
+    return max(1, math.isqrt(max_steps))
+
+
+def tangent(
+    balance: AbstractBalance,
+    y0: Array,
+    trail: Trail,
+    steps: Int[Array, ""],
+    event_found: Bool[Array, ""],
+    t_balance: AbstractBalance,
+    t_y0: Array | None,
+) -> tuple[Scalar, Array]:
+    """Tangents of (time, state) where a run of so many `steps` ended.
+
+    `t_balance` and `t_y0` are the tangents of `balance` and `y0`, None for zero.
+    """
+    n = trail.sizes.shape[0]
+    chunk = _chunk(n)
+    pieces = n // chunk + 1
+
+    def in_chunks(values):
+        return jnp.pad(values, (0, pieces * chunk - n)).reshape(pieces, chunk)
+
+    index = jnp.arange(n, dtype=steps.dtype)
+    regular = index < steps - 1  # the last one comes apart
+    sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
+    times = in_chunks(trail.times)
+
+    def solved(y, piece):
+        """The states at the start and in the stages of every step of a chunk."""
+
+        def one(y, step):
+            t, dt = step
+
+            def stages():
+                return take_step(balance.during(t, dt), t, y, dt).stages
+
+            taken = jax.lax.cond(dt > 0, stages, lambda: jnp.stack([y, y]))
+            return taken[1], (y, taken)
+
+        return jax.lax.scan(one, y, piece)[1]
+
+    def through_step(t_y, known):
+        t, dt, y, stages = known
+
+        def advance(balance, y):
+            return take_step(balance.during(t, dt), t, y, dt, stages).state
+
+        return eqx.filter_jvp(advance, (balance, y), (t_balance, t_y))[1]
+
+    def through_chunk(t_y, piece):
+        y, times, sizes = piece
+        starts, stages = jax.lax.stop_gradient(solved(y, (times, sizes)))
+        known = (times, sizes, starts, stages)
+        return _scan_taken(through_step, t_y, known, sizes > 0)
+
+    t_y0 = jnp.zeros_like(y0) if t_y0 is None else t_y0
+    chunks = (trail.chunk_states, times, sizes)
+    t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
+
+    # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
+    last = jnp.maximum(steps - 1, 0)
+    took = steps > 0
+    # A run of no steps has no last one: any length keeps its unused solves sane.
+    t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
+
+    stages = jax.lax.stop_gradient(
+        take_step(balance.during(t, dt), t, trail.last_state, dt).stages
+    )
+
+    def last_step(balance, y, dt):
+        held = balance.during(t, dt)
+        state = take_step(held, t, y, dt, stages).state
+        return state, held.event(t + dt, state)
+
+    (_, _), (moved, g_moved) = eqx.filter_jvp(
+        lambda b, y: last_step(b, y, dt), (balance, trail.last_state), (t_balance, t_y)
+    )
+    (_, _), (velocity, g_rate) = jax.jvp(
+        lambda dt: last_step(balance, trail.last_state, dt), (dt,), (jnp.ones_like(dt),)
+    )
+    found = event_found & (g_rate != 0)
+    t_time = jnp.where(found, -g_moved / jnp.where(found, g_rate, 1), 0)
+    t_state = jnp.where(took, moved + velocity * t_time, t_y)
+    return t_time, t_state
+
+
+def _scan_taken(function, carry, xs, taken: Bool[Array, "n"]):
+    """`carry` after `function` for those of `xs` that are `taken`, a leading part.
+
+    In reverse mode a step that is not taken still adds zeros to every cotangent. So
+    steps are skipped by eights first, then one by one.
+    """
+    n = taken.shape[0]
+    padding = -n % _SKIPPED
+
+    def by_eights(x):
+        x = jnp.pad(x, [(0, padding), *[(0, 0)] * (x.ndim - 1)])
+        return x.reshape(-1, _SKIPPED, *x.shape[1:])
+
+    # Checkpoints around the choices: what a choice keeps for reverse mode it copies,
+    # the arrays of the balance included.
+    @jax.checkpoint
+    def one(carry, now):
+        x, here = now
+        return jax.lax.cond(here, lambda: function(carry, x), lambda: carry), None
+
+    @jax.checkpoint
+    def eight(carry, now):
+        _, here = now
+
+        def each():
+            return jax.lax.scan(one, carry, now)[0]
+
+        return jax.lax.cond(here[0], each, lambda: carry), None
+
+    return jax.lax.scan(eight, carry, jax.tree.map(by_eights, (xs, taken)))[0]
