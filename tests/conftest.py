@@ -4,7 +4,14 @@ The annotations of the package are executed: `Float[Array, "x y z"]` in a signat
 a check on every call (jaxtyping + beartype), so a wrong shape fails where it is made.
 """
 
+import os
+from importlib.metadata import version
 from pathlib import Path
+
+# Most tests are small and compile longer than they run: spare the compiler its pains.
+# (A flag that a later XLA does not know would abort it.)
+if version("jaxlib").startswith("0.10."):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax
 import pytest
@@ -12,6 +19,7 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_disable_most_optimizations", True)
 
 install_import_hook("depojax", "shapes.checked")
 

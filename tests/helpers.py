@@ -18,6 +18,7 @@ from depojax.problems.cell import Cell
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
 from depojax.solvers.multigrid import build_hierarchy
+from depojax.solvers.stencil import FaceStencil
 
 D, T_PLUS, C0 = 3e-10, 0.38, 1000.0  # of the lithium salt in the cases
 WIDTH = 1e-5  # of a column's footprint [m]
@@ -57,13 +58,17 @@ def central_slopes(function, x, step=1e-4):
 
 
 @eqx.filter_jit
-def diffusion_system(grid, transmission, mass, shift=0.0, conditions=None):
+def diffusion_system(
+    grid, transmission, mass, shift=0.0, conditions=None, cycle_dtype=None
+):
     """Operator, hierarchy and boundary source of ∇·(T ∇u) on a grid."""
     sides = boundary_terms(grid, transmission, conditions or {})
     g = without_ends(conductances(grid, transmission), grid.periodic)
     shift = jnp.asarray(shift, mass.dtype)
-    operator = DiffusionOperator(mass, sides.loss, g, shift, grid.periodic)
-    return operator, build_hierarchy(grid, mass, sides.loss, g), sides.source
+    stencil = FaceStencil.of_conductance(g, grid.periodic)
+    operator = DiffusionOperator(mass, sides.loss, stencil, shift)
+    hierarchy = build_hierarchy(grid, mass, sides.loss, stencil, cycle_dtype)
+    return operator, hierarchy, sides.source
 
 
 @eqx.filter_jit

@@ -101,6 +101,12 @@ class Grid(eqx.Module):
         return x, y, z
 
     @property
+    def volume(self) -> Scalar:
+        """Volume of the whole grid [m³]."""
+        x, y, z = self.lengths
+        return x * y * z
+
+    @property
     def footprint(self) -> Scalar:
         """Projected area seen along z [m²]."""
         x, y, _ = self.lengths

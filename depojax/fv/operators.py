@@ -5,7 +5,6 @@ two ends of the grid. On a periodic axis both ends are the same face and hold th
 value.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,44 +13,6 @@ from jaxtyping import Array, Bool, Float
 
 from depojax._types import Cells, Faces
 from depojax.fv.grid import Grid, along
-
-
-def face_difference(u: Cells, axis: int, periodic: bool) -> Float[Array, "..."]:
-    """u above − u below each face; zero at the ends of an axis that is not periodic."""
-    if periodic:
-        first, last = _end(u, axis, 0), _end(u, axis, -1)
-        return jnp.diff(u, axis=axis, prepend=last, append=first)
-    inner = jnp.diff(u, axis=axis)
-    return jnp.pad(inner, [(1, 1) if a == axis else (0, 0) for a in range(3)])
-
-
-def pad_around(u: Cells, periodic: tuple[bool, bool, bool]) -> Array:
-    """`u` with one more cell on every side: from around the corner, or zero."""
-    if not any(periodic):
-        return jnp.pad(u, 1)
-    for axis, wraps in enumerate(periodic):
-        width = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-        u = jnp.pad(u, width, mode="wrap" if wraps else "constant")
-    return u
-
-
-def faces_and_neighbours(
-    conductance: Faces, u: Cells, periodic: tuple[bool, bool, bool]
-) -> Iterator[tuple[Cells, Cells]]:
-    """For each of the six sides of the cells: the face's conductance, u behind it.
-
-    One padded copy and six slices of it: the form that compiles to the fastest loop.
-    """
-    padded = pad_around(u, periodic)
-    for axis, g in enumerate(conductance):
-        n = u.shape[axis]
-        for side in (0, 1):
-            index = [slice(1, -1)] * 3
-            index[axis] = slice(2 * side, 2 * side + n)
-            yield (
-                jax.lax.slice_in_dim(g, side, side + n, axis=axis),
-                padded[tuple(index)],
-            )
 
 
 def divergence(fluxes: Faces) -> Cells:

@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
-from depojax.fv.flux import net_outflow
 from depojax.problems.salt_balance import SaltBalance, salt_balance, solve_diffusion
 from depojax.solvers.linear import DiffusionOperator
 from depojax.solvers.results import RESULTS
+from depojax.solvers.stencil import net_outflow
 from depojax.solvers.time import Steps, integrate
 from depojax.solvers.tr_bdf2 import AbstractBalance
 
@@ -49,7 +49,7 @@ class DepletingBalance(AbstractBalance):
 
     def rate(self, t, y):
         J = self._current(t)
-        outflow = net_outflow(self.salt.conductance, y, self.salt.periodic)
+        outflow = net_outflow(self.salt.stencil, y)
         gain = J * self.salt.inflow - self.uptake(t, y)[0]
         return gain - self.salt.loss * y - outflow
 
@@ -91,9 +91,7 @@ class DepletingBalance(AbstractBalance):
             _, depleted, _, good, count, tries = carry
             w = jnp.where(depleted, self.transfer, 0.0)
             s = jnp.where(depleted, 0.0, salt.sink)
-            operator = DiffusionOperator(
-                salt.mass, salt.loss + w, salt.conductance, 1 / a, salt.periodic
-            )
+            operator = DiffusionOperator(salt.mass, salt.loss + w, salt.stencil, 1 / a)
             hierarchy = salt.hierarchy.with_loss(w)
             rhs = known / a + J * salt.inflow - w
             u0, good0, n0 = solve_diffusion(operator, hierarchy, rhs, guess, salt.rtol)

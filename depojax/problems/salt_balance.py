@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Bool, Int
 
-from depojax._types import Cells, Faces, Scalar, static
+from depojax._types import Cells, Scalar, static
 from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
-from depojax.fv.flux import net_outflow
 from depojax.fv.operators import conductances, without_ends
 from depojax.physics.transport import salt_uptake
 from depojax.problems.cell import Cell, Domain
@@ -22,6 +21,7 @@ from depojax.problems.protocols import AbstractCurrent, ConstantCurrent
 from depojax.scaffold.scaffold import flood
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
 from depojax.solvers.multigrid import Hierarchy, build_hierarchy
+from depojax.solvers.stencil import FaceStencil, net_outflow
 from depojax.solvers.tr_bdf2 import AbstractBalance
 
 _CRACK = 0.01  # open part of a face below which it connects nothing that counts
@@ -38,7 +38,7 @@ class SaltBalance(AbstractBalance):
 
     mass: Cells  # pore volume / V₀
     loss: Cells  # conductance of the sides that hold c₀ [s-1]
-    conductance: Faces  # of the inner faces [s-1]
+    stencil: FaceStencil  # conductances between the cells [s-1]
     inflow: Cells  # at the counter electrode, per current density [m2 A-1 s-1]
     sink: Cells  # at the plated surface, per current density [m2 A-1 s-1]
     drop: Cells  # (c_P − c_s)/c₀ per current density [m2 A-1]
@@ -47,14 +47,13 @@ class SaltBalance(AbstractBalance):
     current: AbstractCurrent
     hierarchy: Hierarchy
     rtol: float = static()
-    periodic: tuple[bool, bool, bool] = static()
     share: float = static(default=0.0)  # of the area that must be depleted
 
     def storage(self, y):
         return self.mass * y
 
     def rate(self, t, y):
-        outflow = net_outflow(self.conductance, y, self.periodic)
+        outflow = net_outflow(self.stencil, y)
         forcing = self.current.value(t) * (self.inflow - self.sink)
         return forcing - self.loss * y - outflow
 
@@ -68,8 +67,7 @@ class SaltBalance(AbstractBalance):
         return solve_diffusion(operator, self.hierarchy, b, guess, self.rtol)
 
     def damp(self, y, a, error):
-        shift = (1 / a).astype(self.hierarchy.levels[0].mass.dtype)
-        return self.hierarchy.cycle(shift)(error / a)
+        return self.hierarchy.cycle(1 / a)(error / a)
 
     def size(self, error):
         """Root mean square over the plated surface: where the answer is decided."""
@@ -102,9 +100,7 @@ class SaltBalance(AbstractBalance):
 
     def operator(self, shift: Scalar) -> DiffusionOperator:
         """(shift · m + loss) u − ∇·(g ∇u)."""
-        return DiffusionOperator(
-            self.mass, self.loss, self.conductance, shift, self.periodic
-        )
+        return DiffusionOperator(self.mass, self.loss, self.stencil, shift)
 
     def place(self, values: Cells, share: float) -> Int[Array, ""]:
         """Where on the wall the lowest values have covered a share of the area."""
@@ -139,11 +135,15 @@ def salt_balance(
     g = without_ends(conductances(grid, domain.face_transmission), grid.periodic)
     mass = domain.pore_fraction * (grid.volumes / volume)
     rate = D / volume
-    loss, conductance = rate * sides.loss, tuple(rate * face for face in g)
+    x, y, z = (rate * face for face in g)
+    loss, stencil = (
+        rate * sides.loss,
+        FaceStencil.of_conductance((x, y, z), grid.periodic),
+    )
     return SaltBalance(
         mass=mass,
         loss=loss,
-        conductance=(conductance[0], conductance[1], conductance[2]),
+        stencil=stencil,
         inflow=rate * sides.source,
         sink=taken / volume,
         drop=drop,
@@ -151,9 +151,8 @@ def salt_balance(
         wall_area=domain.wall_area,
         current=current,
         # Float32 is enough for a preconditioner.
-        hierarchy=build_hierarchy(domain.grid, mass, loss, conductance, jnp.float32),
+        hierarchy=build_hierarchy(grid, mass, loss, stencil, jnp.float32),
         rtol=rtol,
-        periodic=grid.periodic,
         share=share,
     )
 

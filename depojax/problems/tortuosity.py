@@ -178,7 +178,8 @@ class Sample(eqx.Module):
 
     def problem(self, sides: Sides = "insulated") -> Conduction:
         """Steady conduction through the phase."""
-        return Conduction(self.grid, self.open_faces, sides)
+        faces = self.fraction if self.faces is None else self.faces
+        return Conduction(self.grid, faces, sides)
 
     @property
     def occupied(self) -> Bool[Array, "x y z"]:
@@ -188,9 +189,9 @@ class Sample(eqx.Module):
     @property
     def porosity(self) -> Scalar:
         """Volume of the phase, with what was closed, / total volume."""
-        volumes = self.grid.volumes
-        part = jnp.sum(self.fraction.astype(volumes.dtype) * volumes)
-        return part / jnp.sum(volumes) + self.closed
+        x, y, z = self.grid.widths
+        part = self.fraction.astype(z.dtype) @ z @ y @ x
+        return part / self.grid.volume + self.closed
 
 
 def sample_of(scaffold: Any, phase: str, precision: str | None) -> Sample:
@@ -263,20 +264,22 @@ def _of_image(image: Any, phase: str) -> Sample:
     return Sample(grid, (x, y, z), values > 0, zero)
 
 
-def tolerance_of(sample: Sample, asked: float | None) -> float:
+def tolerance_of(sample: Sample, asked: float | None) -> Scalar:
     """Relative residual of the linear solves: the one asked for, or a good one."""
     if asked is not None:
         check_range("linear_tolerance", asked, 1e-14, 0.1)
-        return float(asked)
-    return 1e-8 if sample.grid.dtype == jnp.float64 else 1e-5
+    else:
+        asked = 1e-8 if sample.grid.dtype == jnp.float64 else 1e-5
+    # An array: another number is no new program.
+    return jnp.asarray(asked, sample.grid.dtype)
 
 
 @eqx.filter_jit
-def _tortuosity(sample: Sample, axis: int, phase: str, rtol: float) -> Tortuosity:
+def _tortuosity(sample: Sample, axis: int, phase: str, rtol: Scalar) -> Tortuosity:
     problem = sample.problem()
     part = problem.fluctuation(axis, rtol, sample.cycle_dtype)
     w, grid = part.potential, sample.grid
-    D = problem.energy(axis, w, axis, w) / jnp.sum(grid.volumes)
+    D = problem.energy(axis, w, axis, w) / grid.volume
     flux_in, flux_out = problem.end_fluxes(axis, w)
     height = along(grid.centers[axis], axis)
     return Tortuosity(
@@ -300,7 +303,7 @@ def _tortuosity(sample: Sample, axis: int, phase: str, rtol: float) -> Tortuosit
 
 @eqx.filter_jit
 def tensor_of(
-    sample: Sample, sides: Sides, rtol: float
+    sample: Sample, sides: Sides, rtol: Scalar
 ) -> tuple[Float[Array, "3 3"], Bool[Array, ""]]:
     """The tensor of a sample, and whether every solve converged."""
     problem = sample.problem(sides)
@@ -310,7 +313,7 @@ def tensor_of(
         # One after the other: the compiler would keep three solves in memory at once.
         problem = after(problem, parts[-1].potential)
     periodic = sample.grid.periodic
-    volume = jnp.sum(sample.grid.volumes)
+    volume = sample.grid.volume
     rows = jnp.zeros((3, 3), sample.grid.dtype)
     for i in range(3):
         for j in range(i, 3):

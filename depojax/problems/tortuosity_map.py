@@ -181,7 +181,7 @@ class _Windows(eqx.Module):
 
 
 @eqx.filter_jit
-def _solve(windows: _Windows, places: Array, sides: Sides, rtol: float):
+def _solve(windows: _Windows, places: Array, sides: Sides, rtol: Scalar):
     def one(place):
         sample = windows.at(place)
         tensor, good = tensor_of(sample, sides, rtol)

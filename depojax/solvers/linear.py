@@ -10,45 +10,54 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Faces, Scalar, static
-from depojax.fv.flux import net_outflow
+from depojax._types import Cells, Scalar, static
 from depojax.solvers.multigrid import Cycle, Hierarchy
+from depojax.solvers.stencil import (
+    Padded,
+    Stencil,
+    dot,
+    interior,
+    net_outflow,
+    padded,
+    rows,
+    stored,
+    tied,
+    total,
+)
 
 
 class DiffusionOperator(lx.AbstractLinearOperator):
-    """A u = (shift · mass + loss) u + div(−g grad u) on the cells of a grid.
+    """A u = (shift · mass + loss) u + Σ g (u − u_neighbour) on the cells of a grid.
 
     Symmetric, positive semidefinite. `mass` stores (pore volume), `loss` is what the
-    sides with a fixed value take, `conductance` [per face] is zero at the ends of axes
-    that are not periodic. With no loss and a zero shift the constant is its null space.
+    sides with a fixed value take, the stencil holds the conductances g. With no loss
+    and a zero shift the constant is its null space.
     """
 
-    mass: Cells
+    mass: Cells | None  # None: nothing is stored
     loss: Cells
-    conductance: Faces
+    stencil: Stencil
     shift: Scalar
-    periodic: tuple[bool, bool, bool] = static()
 
     def mv(self, vector: Cells) -> Cells:
-        outflow = net_outflow(self.conductance, vector, self.periodic)
-        return (self.shift * self.mass + self.loss) * vector + outflow
+        return self.row_sums() * vector + net_outflow(self.stencil, vector)
 
     def row_sums(self) -> Cells:
         """A applied to the constant 1."""
-        return self.shift * self.mass + self.loss
+        return self.loss if self.mass is None else self.shift * self.mass + self.loss
 
     def as_matrix(self) -> Array:
         size = self.in_size()
-        basis = jnp.eye(size, dtype=self.mass.dtype).reshape(size, *self.mass.shape)
+        basis = jnp.eye(size, dtype=self.loss.dtype).reshape(size, *self.loss.shape)
         return jax.vmap(self.mv)(basis).reshape(size, size).T
 
     def transpose(self) -> "DiffusionOperator":
         return self
 
     def in_structure(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(self.mass.shape, self.mass.dtype)
+        return jax.ShapeDtypeStruct(self.loss.shape, self.loss.dtype)
 
     def out_structure(self) -> jax.ShapeDtypeStruct:
         return self.in_structure()
@@ -89,11 +98,17 @@ lx.diagonal.register(DiffusionOperator, lambda operator: jnp.diag(operator.as_ma
 
 
 class SolverState(eqx.Module):
-    """What `MultigridCG` needs: operator, W-cycle, and the size of the problem."""
+    """What `MultigridCG` needs; all arrays but the operator's are padded."""
 
     operator: DiffusionOperator
+    row_sums: Padded
+    active: Bool[Array, "xp plane"]  # where there is an equation
     cycle: Cycle
     scale: Scalar  # ‖·‖₂ that the residual is measured against, where larger than ‖b‖₂
+
+    def apply(self, u: Padded) -> Padded:
+        """A u."""
+        return stored(rows(self.row_sums) * rows(u) + self.operator.stencil.outflow(u))
 
 
 class MultigridCG(lx.AbstractLinearSolver[SolverState]):
@@ -110,24 +125,25 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
     Good values: rtol 1e-9 in float64, 1e-5 in float32.
     """
 
-    rtol: float
+    rtol: float | Scalar
     max_steps: int = static(default=200)
     singular: bool = static(default=False)
 
     def init(self, operator: DiffusionOperator, options: dict[str, Any]) -> SolverState:
         """State from `options["hierarchy"]` (and `options["scale"]`, by default 0)."""
         hierarchy: Hierarchy = options["hierarchy"]
-        dtype = hierarchy.levels[0].mass.dtype
-        scale = options.get("scale", jnp.zeros((), operator.mass.dtype))
+        row_sums = padded(operator.row_sums())
         return SolverState(
-            operator, hierarchy.cycle(operator.shift.astype(dtype)), scale
+            operator=operator,
+            row_sums=row_sums,
+            active=stored(rows(row_sums) + operator.stencil.total() > 0),
+            cycle=hierarchy.cycle(operator.shift),
+            scale=options.get("scale", jnp.zeros((), row_sums.dtype)),
         )
 
     def compute(self, state: SolverState, vector: Cells, options: dict[str, Any]):
-        operator, cycle = state.operator, state.cycle
-        active = (operator.mass > 0).astype(vector.dtype)
         # Closed cells have no equation; their rows are zero.
-        b = self._project(vector * active, active)
+        b = self._project(jnp.where(state.active, padded(vector), 0), state.active)
         size = jnp.maximum(_norm(b), state.scale.astype(b.dtype))
         target = self.rtol * size
 
@@ -137,41 +153,41 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
 
         def iterate(carry):
             x, r, p, previous, _, step = carry
-            z = self._project(cycle(r), active)
-            gamma = jnp.vdot(r, z)
-            p = z + _share(gamma, previous) * p
-            q = operator.mv(p)
-            alpha = _share(gamma, jnp.vdot(p, q))
+            here, r = tied(state, r)
+            z = self._project(here.cycle.on_padded(r), here.active)
+            gamma = dot(r, z)
+            p = stored(rows(z) + _share(gamma, previous) * rows(p))
+            q = here.apply(p)
+            alpha = _share(gamma, dot(p, q))
             x, r = x + alpha * p, r - alpha * q
             return x, r, p, gamma, _norm(r), step + 1
 
         zero = jnp.zeros_like(b)
         start = (zero, b, zero, jnp.zeros((), b.dtype), _norm(b), jnp.int32(0))
         x, _, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
-        x = (
-            x
-            if self.singular
-            else x + self._constant(operator, b - operator.mv(x)) * active
-        )
+        if not self.singular:
+            x = x + jnp.where(state.active, self._constant(state, b, x), 0)
         # Above a thousand times the target the answer is not what was asked for.
         good = residual <= 1e3 * target
         result = lx.RESULTS.where(
             good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached
         )
         relative = residual / jnp.where(size > 0, size, 1)
-        return x, result, {"num_steps": steps, "residual": relative}
+        stats = {"num_steps": steps, "residual": relative}
+        return interior(x, vector.shape), result, stats
 
-    def _project(self, u: Cells, active: Cells) -> Cells:
+    def _project(self, u: Padded, active: Bool[Array, "xp plane"]) -> Padded:
         if not self.singular:
             return u
-        return (u - jnp.sum(u * active) / jnp.sum(active)) * active
+        mean = total(u) / total(active.astype(u.dtype))
+        return jnp.where(active, u - mean, 0)
 
     @staticmethod
-    def _constant(operator: DiffusionOperator, residual: Cells) -> Scalar:
-        total = jnp.sum(operator.row_sums())
-        return jnp.where(
-            total > 0, jnp.sum(residual) / jnp.where(total > 0, total, 1), 0
-        )
+    def _constant(state: SolverState, b: Padded, x: Padded) -> Scalar:
+        """What closes the balance of all cells when added to x."""
+        size = total(state.row_sums)
+        missing = total(stored(rows(b) - rows(state.apply(x))))
+        return jnp.where(size > 0, missing / jnp.where(size > 0, size, 1), 0)
 
     def transpose(self, state: SolverState, options: dict[str, Any]):
         # Another right-hand side of other units: only its own norm measures it.
@@ -191,5 +207,5 @@ def _share(part: Scalar, whole: Scalar) -> Scalar:
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
 
-def _norm(u: Array) -> Scalar:
-    return jnp.sqrt(jnp.vdot(u, u))
+def _norm(u: Padded) -> Scalar:
+    return jnp.sqrt(dot(u, u))

@@ -20,9 +20,8 @@ Trottenberg, Oosterlee & Schüller, Multigrid (2001), ch. 2, 5 and A.9; Braess, 
 55 (1995) 379, doi:10.1007/BF02238488, for over-correction.
 """
 
-import functools
 import math
-import operator
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -31,9 +30,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from depojax._types import Cells, Faces, Scalar, static
+from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import Grid, along
-from depojax.fv.operators import faces_and_neighbours
+from depojax.solvers.stencil import (
+    FaceStencil,
+    Padded,
+    Rows,
+    Shape,
+    Stencil,
+    interior,
+    padded,
+    rows,
+    stored,
+    tied,
+    unfolded,
+)
 
 # Chebyshev weights of two sweeps on [0.35, 1.95] of the spectrum of D⁻¹A, which
 # Gershgorin bounds by 2.
@@ -43,158 +54,179 @@ _WEIGHTS = tuple(
     for k in (2, 1)
 )
 
+Starts = tuple[tuple[int, ...], ...]  # per axis: first fine cell of each coarse cell
+
 
 class Level(eqx.Module):
     """One grid of the hierarchy."""
 
-    mass: Cells
-    loss: Cells
-    conductance: Faces
-    coupling: Cells  # loss + Σ of the conductances of a cell's faces
-    starts: tuple[tuple[int, ...], ...] | None = static()  # of the next coarser cells
+    mass: Padded | None  # None: nothing is stored
+    loss: Padded
+    stencil: Stencil
+    starts: Starts | None = static()  # of the next coarser cells
+
+    @property
+    def shape(self) -> Shape:
+        return self.stencil.shape
+
+    def diagonal(self, shift: Scalar) -> Rows:
+        """shift · mass + loss + Σ g."""
+        total = rows(self.loss) + self.stencil.total()
+        return total if self.mass is None else total + shift * rows(self.mass)
 
 
 class Hierarchy(eqx.Module):
     """The coefficients on all grids, for any `shift`. Build once per geometry."""
 
     levels: list[Level]
-    periodic: tuple[bool, bool, bool] = static()
+
+    @property
+    def dtype(self):
+        """Precision of the cycle."""
+        return self.levels[0].loss.dtype
 
     def with_loss(self, extra: Cells) -> "Hierarchy":
         """The hierarchy of A + diag(extra)."""
-        extra = jax.lax.stop_gradient(extra).astype(self.levels[0].loss.dtype)
+        extra = jax.lax.stop_gradient(extra).astype(self.dtype)
         levels = []
         for level in self.levels:
-            more = (level.loss + extra, level.coupling + extra)
-            levels.append(eqx.tree_at(lambda x: (x.loss, x.coupling), level, more))
+            more = level.loss + padded(extra)
+            levels.append(eqx.tree_at(lambda x: x.loss, level, more))
             if level.starts is not None:
                 extra = restrict(extra, level.starts)
-        return Hierarchy(levels, self.periodic)
+        return Hierarchy(levels)
 
     def cycle(self, shift: Scalar) -> "Cycle":
         """The W-cycle of A = shift · mass + …"""
+        shift = jax.lax.stop_gradient(shift).astype(self.dtype)
         last = self.levels[-1]
-        coarsest = (
-            None
-            if _is_line(last.mass.shape)
-            else _pseudo_inverse(last, shift, self.periodic)
-        )
         inverse = []
-        for level in self.levels:
-            diagonal = shift * level.mass + level.coupling
+        for level in self.levels[:-1]:
+            diagonal = level.diagonal(shift)
             safe = diagonal > 0
-            inverse.append(jnp.where(safe, 1 / jnp.where(safe, diagonal, 1.0), 0.0))
-        return Cycle(self, inverse, shift, coarsest)
+            inverse.append(
+                stored(jnp.where(safe, 1 / jnp.where(safe, diagonal, 1.0), 0.0))
+            )
+        invert = (
+            _Line.of(last, shift) if _is_line(last.shape) else _Dense.of(last, shift)
+        )
+        return Cycle(self.levels, inverse, invert)
 
 
 class Cycle(eqx.Module):
     """One symmetric W-cycle: an approximate inverse for a Krylov method."""
 
-    hierarchy: Hierarchy
-    inverse_diagonal: list[Array]
-    shift: Scalar
-    coarsest: Float[Array, "n n"] | None
+    levels: list[Level]
+    inverse: list[Array]  # padded, of the diagonal; zero where there is no equation
+    coarsest: "_Dense | _Line"
 
     def __call__(self, residual: Cells) -> Cells:
         """Approximately A⁻¹ residual, in the precision of the hierarchy."""
-        dtype = self.inverse_diagonal[0].dtype
+        return interior(self.on_padded(padded(residual)), self.levels[0].shape)
+
+    def on_padded(self, residual: Padded) -> Padded:
+        """The same for a padded residual."""
+        dtype = self.levels[0].loss.dtype
         return self._visit(0, residual.astype(dtype)).astype(residual.dtype)
 
-    def _visit(self, index: int, b: Cells) -> Cells:
-        level = self.hierarchy.levels[index]
-        periodic = self.hierarchy.periodic
-        inverse = self.inverse_diagonal[index]
+    def _visit(self, index: int, b: Padded) -> Padded:
+        level = self.levels[index]
         if level.starts is None:
-            return self._invert(level, b)
+            return self.coarsest(b)
         first, second = _WEIGHTS
-        u = first * inverse * b
-        u = u + second * (inverse * (b + _neighbours(level, u, periodic)) - u)
-        residual = (
-            b + _neighbours(level, u, periodic) - _diagonal(level, self.shift) * u
-        )
-        coarse = self._correct(index + 1, restrict(residual, level.starts))
-        u = u + prolong(coarse, level.starts, b.shape)
+        u = stored(first * rows(self.inverse[index]) * rows(b))
+        u = self._sweep(index, u, b, second)
+        correction = self._correct(index + 1, self._restricted_residual(index, u, b))
+        u = self._corrected(index, u, correction)
         for weight in (second, first):
-            u = u + weight * (inverse * (b + _neighbours(level, u, periodic)) - u)
+            u = self._sweep(index, u, b, weight)
         return u
 
-    def _correct(self, index: int, b: Cells) -> Cells:
+    def _correct(self, index: int, b: Padded) -> Padded:
         """Two visits to a coarse grid (one to the coarsest, which is exact)."""
-        level = self.hierarchy.levels[index]
+        level = self.levels[index]
         if level.starts is None:
             return self._visit(index, b)
 
-        def visit(_, u):
-            known = _neighbours(level, u, self.hierarchy.periodic)
-            residual = b + known - _diagonal(level, self.shift) * u
-            return u + self._visit(index, residual)
+        def again(_, u):
+            cycle, u = tied(self, u)
+            return u + cycle._visit(index, stored(cycle._residual(index, u, b)))
 
-        return jax.lax.fori_loop(0, 2, visit, jnp.zeros_like(b))
+        return jax.lax.fori_loop(0, 2, again, jnp.zeros_like(b))
 
-    def _invert(self, level: Level, b: Cells) -> Cells:
-        if self.coarsest is not None:
-            return (self.coarsest @ b.ravel()).reshape(b.shape)
-        return _solve_line(level, self.shift, b)
+    def _sweep(self, index: int, u: Padded, b: Padded, weight: float) -> Padded:
+        """u + weight D⁻¹ (b − A u)."""
+        known = self.levels[index].stencil.neighbour_sum(u)
+        aim = rows(self.inverse[index]) * (rows(b) + known)
+        return stored(rows(u) + weight * (aim - rows(u)))
+
+    def _residual(self, index: int, u: Padded, b: Padded) -> Rows:
+        """b − A u."""
+        known = self.levels[index].stencil.neighbour_sum(u)
+        inverse = rows(self.inverse[index])
+        safe = inverse > 0
+        return jnp.where(
+            safe, rows(b) + known - rows(u) / jnp.where(safe, inverse, 1.0), 0.0
+        )
+
+    def _restricted_residual(self, index: int, u: Padded, b: Padded) -> Array:
+        level = self.levels[index]
+        residual = interior(stored(self._residual(index, u, b)), level.shape)
+        # Along x and y first, with whole runs of z: that loop runs as vectors.
+        for axis in (0, 1):
+            residual = restrict_axis(residual, level.starts[axis], axis)
+        residual = stored(residual)[1:-1]
+        return padded(restrict_axis(residual, level.starts[2], 2))
+
+    def _corrected(self, index: int, u: Padded, coarse: Array) -> Padded:
+        level = self.levels[index]
+        known = unfolded(coarse, self.levels[index + 1].shape)
+        for axis in (2, 1, 0):
+            known = prolong_padded(known, level.starts[axis], level.shape[axis], axis)
+            if axis == 2:
+                known = stored(known[1:-1])
+        safe = unfolded(self.inverse[index], level.shape)[1:-1] > 0
+        own = unfolded(u, level.shape)[1:-1]
+        total = stored(own + jnp.where(safe, known[1:-1], 0.0))
+        return total.reshape(u.shape)
 
 
 def build_hierarchy(
-    grid: Grid, mass: Cells, loss: Cells, conductance: Faces, dtype: Any = None
+    grid: Grid,
+    mass: Cells | None,
+    loss: Cells,
+    stencil: Stencil,
+    dtype: Any = None,
 ) -> Hierarchy:
     """Coarsen the coefficients of a diffusion operator down to a few cells.
 
     Args:
-        mass, loss: diagonal coefficients of the cells; zero in closed cells.
-        conductance: of the faces; zero at the ends of axes that are not periodic.
+        mass, loss: diagonal coefficients of the cells; zero in closed cells. Without
+            `mass` nothing is stored.
+        stencil: the conductances between the cells.
         dtype: precision of the cycle, by default that of the coefficients. A column of
             cells keeps theirs: on it the cycle is the exact inverse.
 
     It only preconditions: no derivative goes through it.
     """
     if dtype is None or _is_line(grid.shape):
-        dtype = mass.dtype
-
-    def fixed(x):
-        return jax.lax.stop_gradient(x).astype(dtype)
-
-    mass, loss, widths = fixed(mass), fixed(loss), [fixed(w) for w in grid.widths]
-    x, y, z = conductance
-    conductance = fixed(x), fixed(y), fixed(z)
-    levels = []
+        dtype = loss.dtype
+    mass, loss, stencil = jax.lax.stop_gradient((mass, loss, stencil))
+    mass = None if mass is None else mass.astype(dtype)
+    loss, stencil = loss.astype(dtype), stencil.astype(dtype)
     pairing = () if _is_line(grid.shape) else grid.pairing
-    for starts in pairing:
-        levels.append(_level(mass, loss, conductance, starts))
-        coarse_widths = [
-            restrict_axis(w.reshape(-1, 1, 1), s, 0).reshape(-1)
-            for w, s in zip(widths, starts, strict=True)
-        ]
-        conductance = _coarse_conductance(
-            conductance, starts, widths, coarse_widths, grid.periodic
-        )
-        mass, loss = restrict(mass, starts), restrict(loss, starts)
-        widths = coarse_widths
-    levels.append(_level(mass, loss, conductance, None))
-    return Hierarchy(levels, grid.periodic)
+    ratios = _distance_ratios(grid, pairing, dtype)
+    levels = []
+    for starts, ratio in zip(pairing, ratios, strict=True):
+        levels.append(_level(mass, loss, stencil, starts))
+        stencil = _coarse_stencil(stencil, starts, ratio)
+        mass = None if mass is None else restrict(mass, starts)
+        loss = restrict(loss, starts)
+    levels.append(_level(mass, loss, stencil, None))
+    return Hierarchy(levels)
 
 
-def neighbour_sum(
-    conductance: Faces, u: Cells, periodic: tuple[bool, bool, bool]
-) -> Cells:
-    """Σ over faces of g × u of the neighbour behind it."""
-    return functools.reduce(
-        operator.add, (g * v for g, v in faces_and_neighbours(conductance, u, periodic))
-    )
-
-
-def face_sum(conductance: Faces) -> Cells:
-    """Σ of the conductances of each cell's faces."""
-    sides = []
-    for axis, g in enumerate(conductance):
-        n = g.shape[axis] - 1
-        sides += [jax.lax.slice_in_dim(g, k, n + k, axis=axis) for k in (0, 1)]
-    return functools.reduce(operator.add, sides)
-
-
-def restrict(values: Cells, starts: tuple[tuple[int, ...], ...]) -> Array:
+def restrict(values: Cells, starts: Starts) -> Array:
     """Sum the cells of each coarse cell."""
     for axis, start in enumerate(starts):
         values = restrict_axis(values, start, axis)
@@ -223,72 +255,137 @@ def restrict_axis(values: Array, starts: tuple[int, ...], axis: int) -> Array:
     ) * along(both, axis)
 
 
-def prolong(
-    coarse: Cells, starts: tuple[tuple[int, ...], ...], shape: tuple[int, ...]
-) -> Array:
-    """Give every fine cell the value of its coarse cell."""
-    for axis, (start, n) in enumerate(zip(starts, shape, strict=True)):
-        if len(start) == n:
-            continue
-        if start == tuple(range(0, n, 2)):
-            coarse = jnp.repeat(coarse, 2, axis=axis)
-            coarse = jax.lax.slice_in_dim(coarse, 0, n, axis=axis)
-        else:
-            parent = np.repeat(np.arange(len(start)), np.diff((*start, n)))
-            coarse = jnp.take(coarse, parent, axis=axis)
-    return coarse
+def prolong_padded(coarse: Array, starts: tuple[int, ...], n: int, axis: int) -> Array:
+    """Give every fine cell along one axis the value of its coarse cell, ghosts too."""
+    if len(starts) == n:
+        return coarse
+    if starts == tuple(range(0, n, 2)):
+        coarse = jnp.repeat(coarse, 2, axis=axis)
+        return jax.lax.slice_in_dim(coarse, 1, n + 3, axis=axis)
+    parent = np.repeat(np.arange(len(starts)), np.diff((*starts, n)))
+    parent = np.concatenate([[0], parent + 1, [len(starts) + 1]])
+    return jnp.take(coarse, parent, axis=axis)
 
 
-def _level(mass, loss, conductance, starts) -> Level:
-    return Level(mass, loss, conductance, loss + face_sum(conductance), starts)
+def _level(mass, loss, stencil, starts) -> Level:
+    mass = None if mass is None else padded(mass)
+    return Level(mass, padded(loss), stencil, starts)
 
 
-def _neighbours(level: Level, u: Cells, periodic) -> Cells:
-    return neighbour_sum(level.conductance, u, periodic)
-
-
-def _diagonal(level: Level, shift: Scalar) -> Cells:
-    return shift * level.mass + level.coupling
-
-
-def _coarse_conductance(conductance, starts, widths, coarse_widths, periodic) -> Faces:
+def _coarse_stencil(stencil: Stencil, starts: Starts, ratio) -> FaceStencil:
+    """Sums of the faces between coarse cells, for the longer way between them."""
     coarse = []
-    for axis, g in enumerate(conductance):
-        n = g.shape[axis] - 1
-        if len(starts[axis]) < n:
-            kept = np.asarray((*starts[axis], n))
-            fine = jnp.take(_distances(widths[axis], periodic[axis]), kept)
-            ratio = fine / _distances(coarse_widths[axis], periodic[axis])
-            g = jnp.take(g, kept, axis=axis) * along(ratio, axis)
+    for axis in range(3):
+        g = unfolded(stencil.beside(axis, 1), stencil.shape)[:, 1:-1, 1:-1]
+        g = _kept(g, starts[axis], axis)
+        if ratio[axis] is not None:
+            g = g * along(ratio[axis], axis)
+        # As for the residual: along z last.
         for other in range(3):
             if other != axis:
                 g = restrict_axis(g, starts[other], other)
         coarse.append(g)
-    x, y, z = coarse
-    return x, y, z
+    return FaceStencil.of_faces(coarse, stencil.periodic)
 
 
-def _distances(width: Array, wraps: bool) -> Array:
-    inner = (width[1:] + width[:-1]) / 2
-    ends = (width[:1] + width[-1:]) / 2 if wraps else width[:1]
-    return jnp.concatenate([ends, inner, ends if wraps else width[-1:]])
+def _kept(above: Cells, starts: tuple[int, ...], axis: int) -> Array:
+    """The fine faces above the coarse cells."""
+    n = above.shape[axis]
+    if len(starts) == n:
+        return above
+    if starts == tuple(range(0, n, 2)) and n % 2 == 0:
+        return jax.lax.slice_in_dim(above, 1, None, 2, axis)
+    return jnp.take(above, np.asarray((*starts[1:], n)) - 1, axis=axis)
+
+
+def _distance_ratios(grid: Grid, pairing: Sequence[Starts], dtype: Any):
+    """Fine over coarse distance between the centres on both sides of coarse faces.
+
+    Per level and axis for the face above each coarse cell; None where nothing joins.
+    Coarse nodes are nodes of the grid: one look-up there serves all levels and axes.
+    """
+    offsets = np.cumsum([0] + [n + 1 for n in grid.shape])
+    nodes = [np.arange(n + 1) + offsets[a] for a, n in enumerate(grid.shape)]
+    lookups, sizes = [np.zeros((2, 4, 0), int)], []
+    for starts in pairing:
+        for axis, start in enumerate(starts):
+            fine = nodes[axis]
+            n = fine.size - 1
+            if len(start) == n:
+                sizes.append(0)
+                continue
+            ends = np.asarray((*start[1:], n))
+            coarse = fine[np.asarray((*start, n))]
+            below, above = ends - 1, ends % n  # at the end: around the corner
+            up = (np.arange(len(start)) + 1) % len(start)
+            low = [fine[below], fine[above], coarse[:-1], coarse[up]]
+            high = [fine[ends], fine[above + 1], coarse[1:], coarse[up + 1]]
+            lookups.append(np.stack([low, high]))
+            sizes.append(len(start))
+            nodes[axis] = coarse
+    low, high = np.concatenate(lookups, axis=-1)
+    x = jnp.concatenate(jax.lax.stop_gradient(grid.nodes))
+    width = x[high] - x[low]
+    ratio = ((width[0] + width[1]) / (width[2] + width[3])).astype(dtype)
+    ends = np.cumsum(sizes)
+    each = [ratio[e - n : e] if n else None for e, n in zip(ends, sizes, strict=True)]
+    return [each[i : i + 3] for i in range(0, len(each), 3)]
 
 
 def _is_line(shape: tuple[int, ...]) -> bool:
     return sum(n > 1 for n in shape) <= 1
 
 
-def _pseudo_inverse(level: Level, shift: Scalar, periodic) -> Float[Array, "n n"]:
-    shape = level.mass.shape
-    n = int(np.prod(shape))
-    diagonal = _diagonal(level, shift)
+class _Dense(eqx.Module):
+    """The inverse of a few cells as a matrix."""
 
-    def apply(u):
-        u = u.reshape(shape)
-        return (diagonal * u - _neighbours(level, u, periodic)).ravel()
+    matrix: Float[Array, "n n"]
+    shape: Shape = static()
 
-    matrix = jax.vmap(apply)(jnp.eye(n, dtype=level.mass.dtype))
-    return pseudo_inverse((matrix + matrix.T) / 2)
+    @classmethod
+    def of(cls, level: Level, shift: Scalar) -> "_Dense":
+        diagonal = level.diagonal(shift)
+
+        def apply(u):
+            u = padded(u.reshape(level.shape))
+            out = diagonal * rows(u) - level.stencil.neighbour_sum(u)
+            return unfolded(out, level.shape)[:, 1:-1, 1:-1].ravel()
+
+        n = math.prod(level.shape)
+        matrix = jax.vmap(apply)(jnp.eye(n, dtype=diagonal.dtype))
+        return cls(pseudo_inverse((matrix + matrix.T) / 2), level.shape)
+
+    def __call__(self, b: Padded) -> Padded:
+        u = self.matrix @ interior(b, self.shape).ravel()
+        return padded(u.reshape(self.shape))
+
+
+class _Line(eqx.Module):
+    """The exact inverse on a single column of cells (not periodic) by elimination."""
+
+    lower: Float[Array, "n"]
+    diagonal: Float[Array, "n"]
+    upper: Float[Array, "n"]
+    shape: Shape = static()
+
+    @classmethod
+    def of(cls, level: Level, shift: Scalar) -> "_Line":
+        shape = level.shape
+        g = level.stencil.beside(int(np.argmax(shape)), 1)
+        g = unfolded(g, shape)[:, 1:-1, 1:-1].ravel()
+        diagonal = unfolded(level.diagonal(shift), shape)[:, 1:-1, 1:-1].ravel()
+        # A closed column is singular by its constant: lift the pivot by round-off.
+        diagonal = diagonal * (1 + 8 * jnp.finfo(diagonal.dtype).eps)
+        diagonal = jnp.where(diagonal > 0, diagonal, 1.0)
+        upper = (-g).at[-1].set(0.0)
+        return cls(jnp.roll(upper, 1), diagonal, upper, shape)
+
+    def __call__(self, b: Padded) -> Padded:
+        known = interior(b, self.shape).reshape(-1, 1)
+        u = jax.lax.linalg.tridiagonal_solve(
+            self.lower, self.diagonal, self.upper, known
+        )
+        return padded(u.reshape(self.shape))
 
 
 def pseudo_inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -310,19 +407,3 @@ def pseudo_inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
         return a.at[k, k].set(jnp.where(kept, -1 / jnp.where(kept, pivot, 1.0), 0.0))
 
     return -jax.lax.fori_loop(0, n, sweep, matrix)
-
-
-def _solve_line(level: Level, shift: Scalar, b: Cells) -> Cells:
-    """Exact inverse on a single column of cells (not periodic) by elimination."""
-    axis = int(np.argmax(b.shape))
-    g = level.conductance[axis].ravel()
-    diagonal = _diagonal(level, shift).ravel()
-    # A closed column is singular by its constant: lift the pivot by round-off.
-    diagonal = diagonal * (1 + 8 * jnp.finfo(diagonal.dtype).eps)
-    diagonal = jnp.where(diagonal > 0, diagonal, 1.0)
-    lower = (-g[:-1]).at[0].set(0.0)
-    upper = (-g[1:]).at[-1].set(0.0)
-    solution = jax.lax.linalg.tridiagonal_solve(
-        lower, diagonal, upper, b.reshape(-1, 1)
-    )
-    return solution.reshape(b.shape)

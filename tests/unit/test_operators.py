@@ -6,13 +6,20 @@ import pytest
 from helpers import diffusion_system, graded_widths, observed_orders, solve
 
 from depojax.fv.boundary import FixedFlux, FixedValue, NoFlux, boundary_terms
-from depojax.fv.flux import net_outflow, two_point_flux
 from depojax.fv.grid import Grid
 from depojax.fv.operators import (
     conductances,
     divergence,
+    faces_between,
     harmonic_to_faces,
     without_ends,
+)
+from depojax.solvers.stencil import (
+    FaceStencil,
+    VoxelStencil,
+    net_outflow,
+    padded,
+    unfolded,
 )
 
 RNG = np.random.default_rng(0)
@@ -43,27 +50,76 @@ def random_faces(grid):
     return tuple(faces)
 
 
-@pytest.mark.parametrize("periodic", [WALLS, AROUND, (True, False, True)])
+def differences(g, u, periodic):
+    """Two-point fluxes −g Δu, face by face in numpy."""
+    fluxes = []
+    for axis, face in enumerate(g):
+        width = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        around = np.pad(np.asarray(u), width, mode="wrap" if periodic[axis] else "edge")
+        fluxes.append(jnp.asarray(-np.asarray(face) * np.diff(around, axis=axis)))
+    return tuple(fluxes)
+
+
+PERIODIC = [WALLS, AROUND, (True, False, True), (False, True, False)]
+
+
+@pytest.mark.parametrize("periodic", PERIODIC)
 def test_one_divergence(periodic):
-    """In one pass or through the fluxes; nothing is lost, a constant does not flow."""
+    """The stencil is the divergence of the fluxes; nothing is lost on the way."""
     grid = random_grid(periodic)
     g = without_ends(conductances(grid, random_faces(grid)), periodic)
+    stencil = FaceStencil.of_conductance(g, periodic)
     u = jnp.asarray(RNG.normal(size=grid.shape))
-    outflow = divergence(two_point_flux(g, u, periodic))
+    outflow = divergence(differences(g, u, periodic))
     scale = jnp.max(jnp.abs(outflow))
-    np.testing.assert_allclose(net_outflow(g, u, periodic), outflow, atol=1e-14 * scale)
+    np.testing.assert_allclose(net_outflow(stencil, u), outflow, atol=1e-14 * scale)
     np.testing.assert_allclose(jnp.sum(outflow) / scale, 0.0, atol=1e-13)
-    assert jnp.all(net_outflow(g, jnp.ones(grid.shape), periodic) == 0)
+    assert jnp.all(net_outflow(stencil, jnp.ones(grid.shape)) == 0)
+
+
+@pytest.mark.parametrize("periodic", PERIODIC)
+def test_voxels_are_as_their_faces(periodic):
+    """One number per voxel says the same as three conductances."""
+    grid = Grid.uniform((4, 5, 6), [1e-6, 2e-6, 3e-6], periodic)
+    phase = jnp.asarray(RNG.random(grid.shape) < 0.7)
+    faces = faces_between(phase, periodic, grid.dtype)
+    g = without_ends(conductances(grid, faces), periodic)
+    general = FaceStencil.of_conductance(g, periodic)
+    x, y, z = (6e-18 / h**2 * jnp.ones(()) for h in (1e-6, 2e-6, 3e-6))
+    voxels = VoxelStencil(
+        padded(phase.astype(grid.dtype)), (x, y, z), grid.shape, periodic
+    )
+    u = jnp.where(phase, jnp.asarray(RNG.normal(size=grid.shape)), 0.0)
+
+    def cells(rows):
+        return np.asarray(unfolded(rows, grid.shape)[:, 1:-1, 1:-1])
+
+    np.testing.assert_allclose(
+        net_outflow(voxels, u), net_outflow(general, u), atol=1e-20
+    )
+    np.testing.assert_allclose(
+        cells(voxels.total()), cells(general.total()), atol=1e-20
+    )
+    known = cells(general.neighbour_sum(padded(u)))
+    found = np.where(phase, cells(voxels.neighbour_sum(padded(u))), 0)
+    np.testing.assert_allclose(found, known, atol=1e-20)
+    for axis in range(3):
+        for side in (-1, 1):
+            np.testing.assert_allclose(
+                cells(voxels.beside(axis, side)),
+                cells(general.beside(axis, side)),
+                atol=1e-20,
+            )
 
 
 def test_single_precision_does_not_cancel():
     """A gradient of 1e-4 on a value of 1: differences keep five digits."""
     grid = Grid.uniform((1, 1, 8), 1e-6)
     g = without_ends(conductances(grid, open_faces(grid)), WALLS)
-    low = tuple(f.astype(jnp.float32) for f in g)
+    stencil = FaceStencil.of_conductance(g, WALLS)
     u = 1 + 1e-4 * jnp.asarray(RNG.normal(size=grid.shape))
-    exact = net_outflow(g, u.astype(jnp.float32).astype(jnp.float64), WALLS)
-    found = net_outflow(low, u.astype(jnp.float32), WALLS)
+    exact = net_outflow(stencil, u.astype(jnp.float32).astype(jnp.float64))
+    found = net_outflow(stencil.astype(jnp.float32), u.astype(jnp.float32))
     scale = float(jnp.max(jnp.abs(exact)))
     np.testing.assert_allclose(found, exact, atol=1e-6 * scale)
 
@@ -71,9 +127,12 @@ def test_single_precision_does_not_cancel():
 def test_linear_profile_is_exact_on_any_widths():
     grid = random_grid()
     u = jnp.broadcast_to(3.0 * grid.center_mesh()[2] + 1.0, grid.shape)
-    flux = two_point_flux(conductances(grid, open_faces(grid)), u, WALLS)[2]
-    expected = jnp.broadcast_to(-3.0 * grid.face_areas(2), grid.shape)[..., 1:]
-    np.testing.assert_allclose(flux[..., 1:-1], expected, rtol=1e-10)
+    g = without_ends(conductances(grid, open_faces(grid)), WALLS)
+    stencil = FaceStencil.of_conductance(g, WALLS)
+    outflow = net_outflow(stencil, u)
+    expected = jnp.broadcast_to(3.0 * grid.face_areas(2), grid.shape)
+    np.testing.assert_allclose(outflow[..., 1:-1] / expected[..., 1:-1], 0, atol=1e-9)
+    np.testing.assert_allclose(outflow[..., 0], -expected[..., 0], rtol=1e-10)
 
 
 def test_sides_between_two_values():
