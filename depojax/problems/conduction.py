@@ -38,6 +38,9 @@ from depojax.solvers.stencil import (
 )
 
 Sides = Literal["insulated", "linear"]
+# 1 for the axis of the mean gradient, 0 for the others: numbers, or traced, so that one
+# program serves all axes.
+Direction = tuple[float | Scalar, float | Scalar, float | Scalar]
 
 
 class Fluctuation(eqx.Module):
@@ -64,31 +67,33 @@ class Conduction(eqx.Module):
     sides: Sides = static(default="insulated")
 
     def fluctuation(
-        self, axis: int, rtol: Scalar, cycle_dtype: Any = None
+        self, direction: Direction, rtol: Scalar, cycle_dtype: Any = None
     ) -> Fluctuation:
-        """w for a mean gradient along `axis`, to a relative residual `rtol`.
+        """w for a mean gradient along an axis, to a relative residual `rtol`.
 
         The multigrid cycle runs in `cycle_dtype`, by default in the grid's precision.
         """
         grid, stencil = self.grid, self._stencil()
         loss = jnp.zeros(grid.shape, grid.dtype)
-        for side in range(3):
-            if self._is_fixed(side, axis):
-                loss = loss + self._at_ends(side, *self._end_conductances(side))
-        b = uplift(stencil, axis, self._rises(axis)[axis])
-        entering = self._end_areas(axis)
-        if not grid.periodic[axis]:
-            low, high = entering
-            b = b + self._at_ends(axis, -low, high)
+        b = jnp.zeros(grid.shape, grid.dtype)
+        entering = jnp.zeros((), grid.dtype)
+        for axis, share in enumerate(direction):
+            held = self._held(axis, direction)
+            if _counts(held):
+                loss = loss + held * self._at_ends(axis, *self._end_conductances(axis))
+            if _counts(share):
+                low, high = self._end_areas(axis)
+                entering = entering + share * jnp.sum(low**2)
+                b = b + share * uplift(stencil, axis, self._distances_above(axis))
+                if not grid.periodic[axis]:
+                    b = b + share * self._at_ends(axis, -low, high)
         operator = DiffusionOperator(None, loss, stencil, jnp.zeros((), grid.dtype))
-        # An open box has nothing to solve: its residual is measured by the flux.
-        scale = jax.lax.stop_gradient(jnp.sqrt(jnp.sum(entering[0] ** 2)))
         hierarchy = build_hierarchy(grid, None, loss, stencil, cycle_dtype)
-        options = {"hierarchy": hierarchy, "scale": scale}
+        # An open box has nothing to solve: its residual is measured by the flux.
+        scale = jax.lax.stop_gradient(jnp.sqrt(entering))
         solver = MultigridCG(rtol=rtol)
-        solution = lx.linear_solve(
-            operator, b, solver, state=solver.init(operator, options), throw=False
-        )
+        state = solver.init(operator, {"hierarchy": hierarchy, "scale": scale})
+        solution = lx.linear_solve(operator, b, solver, state=state, throw=False)
         is_open = rows(padded(loss)) + stencil.total() > 0
         return Fluctuation(
             potential=solution.value,
@@ -98,43 +103,39 @@ class Conduction(eqx.Module):
             converged=solution.result == lx.RESULTS.successful,
         )
 
-    def energy(self, i: int, w_i: Cells, j: int, w_j: Cells) -> Scalar:
-        """E_ij of the fluctuations for gradients along i and j [m³]."""
+    def energy(
+        self, first: tuple[Direction, Cells], second: tuple[Direction, Cells]
+    ) -> Scalar:
+        """E_ij of the fluctuations for gradients along two axes [m³]."""
         # At the minimum the derivatives of the fluctuations themselves cancel.
-        w_i, w_j = jax.lax.stop_gradient((w_i, w_j))
-        total = dissipation(
-            self._stencil(), (w_i, self._rises(i)), (w_j, self._rises(j))
-        )
+        first, second = (first[0], _fixed(first[1])), (second[0], _fixed(second[1]))
+        sides = [(w, self._rises(direction)) for direction, w in (first, second)]
+        energy = dissipation(self._stencil(), *sides)
         for axis in range(3):
-            for g, first, second in zip(
-                self._end_conductances(axis),
-                self._end_slopes(axis, i, w_i),
-                self._end_slopes(axis, j, w_j),
-                strict=True,
-            ):
-                total = total + jnp.sum(g * first * second)
-        return total
+            slopes = self._end_slopes(axis, *first), self._end_slopes(axis, *second)
+            for g, a, b in zip(self._end_conductances(axis), *slopes, strict=True):
+                energy = energy + jnp.sum(g * a * b)
+        return energy
 
     def end_fluxes(self, axis: int, w: Cells) -> tuple[Scalar, Scalar]:
         """Mean flux per area through the two ends of `axis` [per unit gradient]."""
         area = self.grid.volume / self.grid.lengths[axis]
         if self.grid.periodic[axis]:  # both ends are one face
-            slope = (_end(w, axis, 0) - _end(w, axis, -1)) / self._end_distances(axis)[
-                0
-            ]
-            flux = jnp.sum(self._end_areas(axis)[0] * (1 + slope)) / area
+            distance, _ = self._end_distances(axis)
+            slope = 1 + (_end(w, axis, 0) - _end(w, axis, -1)) / distance
+            flux = jnp.sum(self._end_areas(axis)[0] * slope) / area
             return flux, flux
-        g, slopes = self._end_conductances(axis), self._end_slopes(axis, axis, w)
+        g = self._end_conductances(axis)
+        slopes = self._end_slopes(axis, along_axis(axis), w)
         low, high = (jnp.sum(a * b) / area for a, b in zip(g, slopes, strict=True))
         return low, high
 
-    def _rises(self, axis: int) -> list[Array]:
-        """What a gradient along `axis` adds across the face above each cell [m]."""
-        rises = []
-        for normal in range(3):
-            distance = self.grid.center_distances(normal)[1:]
-            rises.append(distance if normal == axis else jnp.zeros_like(distance))
-        return rises
+    def _distances_above(self, axis: int) -> Array:
+        return self.grid.center_distances(axis)[1:]
+
+    def _rises(self, direction: Direction) -> list[Array]:
+        """What the mean gradient adds across the face above each cell [m]."""
+        return [share * self._distances_above(a) for a, share in enumerate(direction)]
 
     def _end_areas(self, axis: int) -> list[Array]:
         """Open area of the faces at the two ends [m²]."""
@@ -162,18 +163,17 @@ class Conduction(eqx.Module):
         place = along(jnp.arange(n), axis)
         return jnp.where(place == 0, low, 0) + jnp.where(place == n - 1, high, 0)
 
-    def _end_slopes(self, normal: int, axis: int, w: Cells) -> list[Array]:
-        """Δx + Δw between the sides and the cells at them, for a gradient along `axis`.
+    def _end_slopes(self, axis: int, direction: Direction, w: Cells) -> list[Array]:
+        """Δx + Δw between the sides of an axis and the cells at them.
 
         Zero where nothing passes the sides, or where they are no sides.
         """
-        low, high = _end(w, normal, 0), -_end(w, normal, -1)
-        if not self._is_fixed(normal, axis):
-            return [jnp.zeros_like(low), jnp.zeros_like(high)]
-        if normal != axis:
-            return [low, high]
+        held, share = self._held(axis, direction), direction[axis]
         first, last = self._end_distances(axis)
-        return [low + first, high + last]
+        if self.grid.periodic[axis]:
+            share = 0.0
+        low, high = _end(w, axis, 0), -_end(w, axis, -1)
+        return [held * low + share * first, held * high + share * last]
 
     def _stencil(self) -> Stencil:
         grid, faces = self.grid, self.open_faces
@@ -186,17 +186,26 @@ class Conduction(eqx.Module):
         phase = padded(faces.astype(grid.dtype))
         return VoxelStencil(phase, (x, y, z), grid.shape, grid.periodic)
 
-    def _is_fixed(self, side: int, axis: int) -> bool:
-        """Whether the sides of one axis hold x_i for a gradient along another."""
-        if self.grid.periodic[side]:
-            return False
-        return self.sides == "linear" or side == axis
+    def _held(self, axis: int, direction: Direction) -> float | Scalar:
+        """1 where the sides of an axis hold x_i, 0 where they do not."""
+        if self.grid.periodic[axis]:
+            return 0.0
+        return 1.0 if self.sides == "linear" else direction[axis]
 
 
-def after(problem: Conduction, done: Array) -> Conduction:
-    """The same problem, for a compiler that must finish `done` first."""
-    faces, _ = jax.lax.optimization_barrier((problem.open_faces, done))
-    return eqx.tree_at(lambda p: p.open_faces, problem, faces)
+def along_axis(axis: int) -> Direction:
+    """The direction of an axis."""
+    x, y, z = (float(a == axis) for a in range(3))
+    return x, y, z
+
+
+def _counts(share: float | Scalar) -> bool:
+    """Whether a share may be other than zero."""
+    return not (isinstance(share, float) and share == 0.0)
+
+
+def _fixed(w: Cells) -> Cells:
+    return jax.lax.stop_gradient(w)
 
 
 def _end(values: Array, axis: int, index: int) -> Array:

@@ -24,7 +24,7 @@ from depojax._checks import check_choice, check_range, refuse
 from depojax._types import Cells, Faces, Scalar, concrete, is_traced, static
 from depojax.fv.grid import AXES, Grid, along, axis_index
 from depojax.fv.operators import faces_between, harmonic_to_faces
-from depojax.problems.conduction import Conduction, Sides, after
+from depojax.problems.conduction import Conduction, Sides, along_axis
 from depojax.scaffold.scaffold import Scaffold, flood
 from depojax.solvers.results import RESULTS, SolveError
 
@@ -277,9 +277,10 @@ def tolerance_of(sample: Sample, asked: float | None) -> Scalar:
 @eqx.filter_jit
 def _tortuosity(sample: Sample, axis: int, phase: str, rtol: Scalar) -> Tortuosity:
     problem = sample.problem()
-    part = problem.fluctuation(axis, rtol, sample.cycle_dtype)
+    direction = along_axis(axis)
+    part = problem.fluctuation(direction, rtol, sample.cycle_dtype)
     w, grid = part.potential, sample.grid
-    D = problem.energy(axis, w, axis, w) / grid.volume
+    D = problem.energy((direction, w), (direction, w)) / grid.volume
     flux_in, flux_out = problem.end_fluxes(axis, w)
     height = along(grid.centers[axis], axis)
     return Tortuosity(
@@ -307,24 +308,31 @@ def tensor_of(
 ) -> tuple[Float[Array, "3 3"], Bool[Array, ""]]:
     """The tensor of a sample, and whether every solve converged."""
     problem = sample.problem(sides)
-    parts = []
-    for axis in range(3):
-        parts.append(problem.fluctuation(axis, rtol, sample.cycle_dtype))
-        # One after the other: the compiler would keep three solves in memory at once.
-        problem = after(problem, parts[-1].potential)
+
+    def solve(direction):
+        part = problem.fluctuation(tuple(direction), rtol, sample.cycle_dtype)
+        return part.potential, part.converged
+
+    # One program for all three, and one after the other.
+    axes = jnp.eye(3, dtype=sample.grid.dtype)
+    w, good = jax.lax.map(solve, axes)
+
+    def energy(pair):
+        (i, j) = pair
+        return problem.energy((tuple(axes[i]), w[i]), (tuple(axes[j]), w[j]))
+
     periodic = sample.grid.periodic
-    volume = sample.grid.volume
+    pairs = [(i, i) for i in range(3)]
+    pairs += [
+        (i, j)
+        for i, j in ((0, 1), (0, 2), (1, 2))
+        # Between axes with mirrors the sample and its mirror image cancel.
+        if sides == "linear" or (periodic[i] and periodic[j])
+    ]
+    i, j = jnp.asarray(pairs).T
+    values = jax.lax.map(energy, (i, j)) / sample.grid.volume
     rows = jnp.zeros((3, 3), sample.grid.dtype)
-    for i in range(3):
-        for j in range(i, 3):
-            mirrored = sides == "insulated" and not (periodic[i] and periodic[j])
-            if i != j and mirrored:
-                continue  # the sample and its mirror image cancel
-            w_i, w_j = parts[i].potential, parts[j].potential
-            value = problem.energy(i, w_i, j, w_j) / volume
-            rows = rows.at[i, j].set(value).at[j, i].set(value)
-    good = parts[0].converged & parts[1].converged & parts[2].converged
-    return rows, good
+    return rows.at[i, j].set(values).at[j, i].set(values), jnp.all(good)
 
 
 def has_path(sample: Sample, axis: int) -> Bool[Array, ""]:
