@@ -17,18 +17,13 @@ where pyamg is installed, with its smoothed aggregation.
 import argparse
 import json
 import math
-import os
-import platform
-import resource
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+from shared.machine import peak_memory, print_machine, timed
 
 SMALL, LARGE = (48, 48, 64), (96, 96, 128)
 GAMMA = 2 - math.sqrt(2)
@@ -96,15 +91,6 @@ def make_cell(scaffold):
 
     solution = dj.electrolytes.lipf6_ec_emc(0.1 * M)
     return dj.Cell(scaffold, solution, metal=dj.metals.lithium, separator=25 * um)
-
-
-def timed(function) -> tuple[float, Any]:
-    """Seconds until everything is really there, and what came out."""
-    import jax
-
-    start = time.perf_counter()
-    result = jax.block_until_ready(function())
-    return time.perf_counter() - start, result
 
 
 def forward(kind: str, size) -> dict:
@@ -277,38 +263,6 @@ def smoothed_aggregation(A):
     import pyamg  # pyright: ignore[reportMissingImports]
 
     return pyamg.smoothed_aggregation_solver(A).aspreconditioner()
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far [GB]."""
-    scale = 1e9 if sys.platform == "darwin" else 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
-def print_machine(note: str) -> None:
-    """What it ran on, and in whose company."""
-    import jax
-
-    packages = ("depojax", "jax", "jaxlib", "lineax", "numpy", "scipy")
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    print(f"date       {time.strftime('%Y-%m-%d %H:%M %Z')}")
-    print(f"processor  {processor()}, {os.cpu_count()} cores seen")
-    print(f"system     {platform.platform()}, Python {platform.python_version()}")
-    print(f"device     {jax.devices()[0]} ({jax.devices()[0].device_kind})")
-    print("packages   " + ", ".join(f"{name} {version(name)}" for name in packages))
-    print(f"load       {load} at the start (1 per busy core)")
-    if note:
-        print(f"note       {note}")
-
-
-def processor() -> str:
-    """Its model, as the system calls it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return platform.processor() or "unknown"
 
 
 def print_heading() -> None:
