@@ -16,6 +16,7 @@ is mostly that, of the order of 1/n.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -263,6 +264,19 @@ def image_of(medium: str, n: int) -> np.ndarray:
     return np.asarray(host.pore_fraction) > 0.5
 
 
+def refined_scan(path: Path, n: int) -> np.ndarray:
+    """The first 64³ voxels of a scan, each as (n/64)³ of them."""
+    import depojax as dj
+
+    host = dj.Scaffold.from_image(
+        path, 1.3e-6, threshold=90, solid="above", cut=False, trim=False
+    )
+    image = np.asarray(host.pore_fraction)[:64, :64, :64] > 0.5
+    for axis in range(3):
+        image = np.repeat(image, n // 64, axis=axis)
+    return image
+
+
 def blobs(n: int, porosity: float, width: float) -> np.ndarray:
     """Smoothed noise, cut at the porosity."""
     from scipy.ndimage import gaussian_filter
@@ -292,6 +306,9 @@ def print_iterations(sizes) -> None:
         "grains of 2 voxels 0.5",
         "two phases, contrast 1e6",
     ]
+    scan = Path(os.environ.get("DEPOJAX_DATA", "")) / "fiberform_100.tif"
+    if scan.is_file():
+        media.append("fiberform, 64³ voxels refined")
     for medium in media:
         row = []
         for n in sizes:
@@ -299,6 +316,8 @@ def print_iterations(sizes) -> None:
                 image = np.where(blobs(n, 0.5, n / 40), 1.0, 1e-6)
             elif medium.startswith("grains"):
                 image = blobs(n, 0.5, 1.6)
+            elif medium.startswith("fiberform"):
+                image = refined_scan(scan, n)
             else:
                 image = image_of(medium, n)
             row.append(

@@ -93,9 +93,9 @@ def integrate(
 ) -> Run:
     """Integrate from t = 0 until the event or `end_time`, whichever comes first.
 
-    `report(time, event_value)` is called on the host after every accepted step. Never
-    raises: how it went is in `Run.result`. Differentiable, forward and reverse, in
-    every leaf of `balance` and in `y0`.
+    `report(time, event_value, accepted)` is called on the host after every try of a
+    step. Never raises: how it went is in `Run.result`. Differentiable, forward and
+    reverse, in every leaf of `balance` and in `y0`.
     """
     return _integrate(balance, y0, end_time, steps, report=report)
 
