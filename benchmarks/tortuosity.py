@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64³ only")
     parser.add_argument("--iterations", action="store_true", help="iterations only")
     parser.add_argument("--sizes", type=int, nargs="*", help="voxels per side")
+    parser.add_argument("--media", nargs="*", help="only those that begin so")
     parser.add_argument("--note", default="", help="words for the header")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -59,13 +60,14 @@ def main() -> None:
         return
     print_machine(options.note, PEERS)
     if options.iterations:
-        print_iterations(options.sizes or [64, 128, 256])
+        print_iterations(options.sizes or [64, 128, 256], options.media)
         return
     sizes = options.sizes or ([64] if options.quick else [128, 256])
     with tempfile.TemporaryDirectory() as folder:
         for n in sizes:
             for medium in ("blobs 0.5", "fibre mat 0.85", "foam 0.9"):
-                compare(medium, n, Path(folder))
+                if wanted(medium, options.media):
+                    compare(medium, n, Path(folder))
 
 
 def compare(medium: str, n: int, folder: Path) -> None:
@@ -251,17 +253,28 @@ def image_of(medium: str, n: int) -> np.ndarray:
     porosity = float(porosity)
     if name == "blobs":
         return blobs(n, porosity, n / 40)
+    if name == "foam":
+        return struts(n, porosity, cells=4)
     if name == "gyroid":
         host = dj.gyroid((n,) * 3, 1 * um, porosity=porosity, period=n / 2 * um)
-    elif name == "foam":
-        host = dj.foam(
-            (n,) * 3, 1 * um, porosity=porosity, pore_diameter=n / 4 * um, key=1
-        )
     else:
         host = dj.fibre_mat(
             (n,) * 3, 1 * um, porosity=porosity, fibre_diameter=n / 16 * um, key=1
         )
     return np.asarray(host.pore_fraction) > 0.5
+
+
+def struts(n: int, porosity: float, cells: int) -> np.ndarray:
+    """An open foam: the edges of a Voronoi tessellation, some `cells` per side."""
+    from scipy.spatial import cKDTree
+
+    seeds = np.random.default_rng(1).random(((cells + 2) ** 3, 3)) * (cells + 2) - 1
+    place = (np.arange(n) + 0.5) * cells / n
+    mesh = np.stack(np.meshgrid(place, place, place, indexing="ij"), -1)
+    near, _ = cKDTree(seeds).query(mesh.reshape(-1, 3), k=3, workers=-1)
+    # An edge is where three seeds are equally near.
+    excess = (near[:, 2] - near[:, 0]).astype(np.float32).reshape((n,) * 3)
+    return excess > np.quantile(excess, 1 - porosity)
 
 
 def refined_scan(path: Path, n: int) -> np.ndarray:
@@ -286,7 +299,12 @@ def blobs(n: int, porosity: float, width: float) -> np.ndarray:
     return smooth < np.quantile(smooth, porosity)
 
 
-def print_iterations(sizes) -> None:
+def wanted(medium: str, media: list[str] | None) -> bool:
+    """Whether a medium was asked for."""
+    return not media or any(medium.startswith(name) for name in media)
+
+
+def print_iterations(sizes, only) -> None:
     """Iterations to 1e-8 (mixed) as the same medium is resolved more finely."""
     import jax
 
@@ -310,6 +328,8 @@ def print_iterations(sizes) -> None:
     if scan.is_file():
         media.append("fiberform, 64³ voxels refined")
     for medium in media:
+        if not wanted(medium, only):
+            continue
         row = []
         for n in sizes:
             if medium.startswith("two"):
