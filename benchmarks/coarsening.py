@@ -115,8 +115,11 @@ def one_sweep_weights():
             return self.coarsest(b)
         inverse = multigrid.rows(self.inverse[index])
         u = multigrid.stored(0.8 * inverse * multigrid.rows(b))
-        correction = self._correct(index + 1, self._restricted_residual(index, u, b))
-        return self._sweep(index, self._corrected(index, u, correction), b, 0.8)
+        coarse = self._restricted_residual(index, level.starts, u, b)
+        coarse = self._correct(index + 1, coarse)
+        return self._sweep(
+            index, self._corrected(index, level.starts, u, coarse), b, 0.8
+        )
 
     return visit
 

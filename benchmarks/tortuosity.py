@@ -92,6 +92,9 @@ def compare(medium: str, n: int, folder: Path) -> None:
             )["value"]
         for label, settings in cases:
             found = in_own_process(program, path, folder, **settings)
+            if "failed" in found:
+                print(f"{program + ': ' + label:36} failed: {found['failed']}")
+                continue
             again = (
                 in_own_process(program, path, folder, **settings)["first"]
                 if program == "depojax"
@@ -110,7 +113,9 @@ def in_own_process(program: str, path: Path, folder: Path, **settings) -> dict:
     """The numbers of one case, measured in a fresh interpreter."""
     case = {"program": program, "path": str(path), "cache": str(folder)} | settings
     command = [sys.executable, __file__, "--child", json.dumps(case)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return {"failed": (done.stderr.strip().splitlines() or ["no word"])[-1]}
     return json.loads(done.stdout.splitlines()[-1])
 
 

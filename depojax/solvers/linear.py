@@ -174,7 +174,7 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
         )
         relative = residual / jnp.where(size > 0, size, 1)
         stats = {"num_steps": steps, "residual": relative}
-        return interior(x, vector.shape), result, stats
+        return interior(x, state.operator.stencil.shape), result, stats
 
     def _project(self, u: Padded, active: Bool[Array, "xp plane"]) -> Padded:
         if not self.singular:

@@ -136,8 +136,9 @@ class Cycle(eqx.Module):
         first, second = _WEIGHTS
         u = stored(first * rows(self.inverse[index]) * rows(b))
         u = self._sweep(index, u, b, second)
-        correction = self._correct(index + 1, self._restricted_residual(index, u, b))
-        u = self._corrected(index, u, correction)
+        coarse = self._restricted_residual(index, level.starts, u, b)
+        coarse = self._correct(index + 1, coarse)
+        u = self._corrected(index, level.starts, u, coarse)
         for weight in (second, first):
             u = self._sweep(index, u, b, weight)
         return u
@@ -169,20 +170,24 @@ class Cycle(eqx.Module):
             safe, rows(b) + known - rows(u) / jnp.where(safe, inverse, 1.0), 0.0
         )
 
-    def _restricted_residual(self, index: int, u: Padded, b: Padded) -> Array:
+    def _restricted_residual(
+        self, index: int, starts: Starts, u: Padded, b: Padded
+    ) -> Array:
         level = self.levels[index]
         residual = interior(stored(self._residual(index, u, b)), level.shape)
         # Along x and y first, with whole runs of z: that loop runs as vectors.
         for axis in (0, 1):
-            residual = restrict_axis(residual, level.starts[axis], axis)
+            residual = restrict_axis(residual, starts[axis], axis)
         residual = stored(residual)[1:-1]
-        return padded(restrict_axis(residual, level.starts[2], 2))
+        return padded(restrict_axis(residual, starts[2], 2))
 
-    def _corrected(self, index: int, u: Padded, coarse: Array) -> Padded:
+    def _corrected(
+        self, index: int, starts: Starts, u: Padded, coarse: Array
+    ) -> Padded:
         level = self.levels[index]
         known = unfolded(coarse, self.levels[index + 1].shape)
         for axis in (2, 1, 0):
-            known = prolong_padded(known, level.starts[axis], level.shape[axis], axis)
+            known = prolong_padded(known, starts[axis], level.shape[axis], axis)
             if axis == 2:
                 known = stored(known[1:-1])
         safe = unfolded(self.inverse[index], level.shape)[1:-1] > 0

@@ -140,7 +140,8 @@ class FaceStencil(eqx.Module):
         At the end of an axis: of the face to the first cell where it is periodic, or
         zero.
         """
-        shape = above[0].shape
+        nx, ny, nz = above[0].shape
+        shape = nx, ny, nz
         x, y, z = (
             wrapped(padded(g), _only(axis, periodic), shape)
             for axis, g in enumerate(above)
