@@ -40,7 +40,14 @@ def test_ends_of_the_sample_are_one():
         )
 
 
-@pytest.mark.parametrize("porosity", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize(
+    "porosity",
+    [
+        pytest.param(0.3, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(0.7, marks=pytest.mark.slow),
+    ],
+)
 def test_area_is_that_of_rice(porosity):
     keys, areas = range(6), []
     for key in keys:

@@ -183,6 +183,7 @@ def test_closed_form_of_the_sphere():
     np.testing.assert_allclose(sphere_wall(1.5, 0.68212689723434), 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_sphere():
     """S5: 16 cells across within 2 %.
 
