@@ -147,7 +147,7 @@ def gradient_cost(kind: str, size) -> dict:
 def peer(kind: str, size) -> dict:
     """depojax and the outsiders on the same steps of the same problem."""
     import depojax as dj
-    from depojax.problems.protocols import ConstantCurrent
+    from depojax.problems.currents import ConstantCurrent
     from depojax.problems.salt_balance import salt_balance
 
     cell = make_cell(make_scaffold(kind, size))

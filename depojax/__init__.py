@@ -15,7 +15,7 @@ from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
-from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
+from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
 from depojax.problems.tortuosity import (
     Tortuosity,

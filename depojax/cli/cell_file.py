@@ -26,7 +26,7 @@ from depojax.physics import electrolytes, metals
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.protocols import AbstractCurrent, PulsedCurrent, as_current
+from depojax.problems.currents import AbstractCurrent, PulsedCurrent, as_current
 from depojax.problems.sand import sand_time
 from depojax.scaffold.gradients import Graded
 from depojax.scaffold.scaffold import Scaffold

@@ -22,7 +22,7 @@ from depojax.fv.grid import Grid
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
+from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution
 from depojax.problems.tortuosity import Tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap

@@ -29,7 +29,7 @@ from depojax._types import Cells, Scalar, as_float, is_traced, static
 from depojax.problems.cell import Cell
 from depojax.problems.depletion import depletion_times
 from depojax.problems.places import share_below
-from depojax.problems.protocols import AbstractCurrent, ConstantCurrent, as_current
+from depojax.problems.currents import AbstractCurrent, ConstantCurrent, as_current
 from depojax.problems.salt_balance import (
     SaltBalance,
     can_be_steady,

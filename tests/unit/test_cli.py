@@ -16,6 +16,7 @@ import pytest
 
 import depojax as dj
 from depojax import io
+from depojax._quantities import parse_unit
 from depojax.cli import main
 from depojax.cli.cell_file import (
     build_electrolyte,
@@ -26,7 +27,7 @@ from depojax.cli.cell_file import (
 )
 from depojax.cli.generators import GENERATORS
 from depojax.cli.new import EXAMPLE
-from depojax.cli.quantities import ARGUMENT_UNITS, parse_quantity, parse_unit
+from depojax.cli.quantities import ARGUMENT_UNITS, parse_quantity
 from depojax.cli.session import session, settings
 from depojax.cli.words import InputError
 

@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from depojax.fv.grid import Grid
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.protocols import PulsedCurrent
+from depojax.problems.currents import PulsedCurrent
 from depojax.problems.sand import limiting_current, sand_time
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS, SolveError

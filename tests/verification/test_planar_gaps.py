@@ -13,7 +13,7 @@ from helpers import C0, D, column, lithium_salt, observed_orders
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.problems.cell import Cell
-from depojax.problems.protocols import PulsedCurrent
+from depojax.problems.currents import PulsedCurrent
 from depojax.problems.sand import limiting_current, sand_time
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.time import Steps

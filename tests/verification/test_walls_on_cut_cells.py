@@ -14,7 +14,7 @@ from scipy.special import erfcx
 
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.problems.cell import Cell
-from depojax.problems.protocols import PulsedCurrent
+from depojax.problems.currents import PulsedCurrent
 from depojax.problems.sand import sand_time
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.time import Steps

@@ -1,30 +1,23 @@
-"""Ways of driving the cell: the current per footprint as a function of time."""
+"""Plating currents of a cell without kinetics: what drives `sand_time`."""
 
 import abc
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from depojax._checks import check_plausible, check_range, refuse
 from depojax._types import Scalar, as_float, quantity
+from depojax.problems.waveforms import AbstractWaveform, PulseTrain
 
 
-class AbstractCurrent(eqx.Module):
+class AbstractCurrent(AbstractWaveform):
     """A current density per footprint [A m⁻²], constant between its switches."""
 
-    @abc.abstractmethod
-    def value(self, time: Scalar) -> Scalar:
-        """J at a time [A m⁻²]."""
-
-    @abc.abstractmethod
-    def charge(self, time: Scalar) -> Scalar:
+    def charge(self, time: Any) -> Array:
         """Charge passed per footprint until a time [C m⁻²]."""
-
-    @abc.abstractmethod
-    def next_switch(self, time: Scalar) -> Scalar:
-        """The next time after `time` at which J jumps [s]; infinity if never."""
+        return self.integral(time)
 
     @property
     @abc.abstractmethod
@@ -51,7 +44,7 @@ class ConstantCurrent(AbstractCurrent):
     def value(self, time):
         return jnp.broadcast_to(self.current_density, jnp.shape(time))
 
-    def charge(self, time):
+    def integral(self, time):
         return self.current_density * time
 
     def next_switch(self, time):
@@ -82,27 +75,22 @@ class PulsedCurrent(AbstractCurrent):
         check_range("on_time", self.on_time, 0.0, 1e6, "s", open_low=True)
         check_range("off_time", self.off_time, 0.0, 1e6, "s", open_low=True)
 
-    def _phase(self, time):
-        """Number of finished periods, and the time within the present one."""
-        period = self.on_time + self.off_time
-        # The small lift keeps a time that is a switch, up to round-off, beyond it.
-        lift = 1 + 8 * jnp.finfo(jnp.result_type(period)).eps
-        count = jnp.floor(time * lift / period)
-        return count, time * lift - count * period
+    @property
+    def _train(self) -> PulseTrain:
+        J = self.current_density
+        return PulseTrain(
+            jnp.stack([J, jnp.zeros_like(J)]),
+            jnp.stack([self.on_time, self.off_time]),
+        )
 
     def value(self, time):
-        return jnp.where(self._phase(time)[1] < self.on_time, self.current_density, 0.0)
+        return self._train.value(time)
 
-    def charge(self, time):
-        count, inside = self._phase(time)
-        plated = count * self.on_time + jnp.minimum(inside, self.on_time)
-        return self.current_density * plated
+    def integral(self, time):
+        return self._train.integral(time)
 
     def next_switch(self, time):
-        count, inside = self._phase(time)
-        start = count * (self.on_time + self.off_time)
-        to_off = start + self.on_time
-        return jnp.where(inside < self.on_time, to_off, to_off + self.off_time)
+        return self._train.next_switch(time)
 
     @property
     def mean(self):

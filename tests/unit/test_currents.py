@@ -1,11 +1,11 @@
-"""Current protocols: values, charge, switches, refusals."""
+"""Plating currents: values, charge, switches, refusals."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from depojax.problems.protocols import ConstantCurrent, PulsedCurrent, as_current
+from depojax.problems.currents import ConstantCurrent, PulsedCurrent, as_current
 
 
 def test_constant():
