@@ -14,9 +14,21 @@ from depojax.physics import electrolytes, metals
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
+from depojax.problems.planar import planar_limiting_current, planar_sand_time
+from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
+from depojax.problems.steps import (
+    CurrentProfile,
+    CyclicVoltammetry,
+    Galvanostatic,
+    Potentiostatic,
+    Pulse,
+    Rest,
+    ReversePulse,
+    Until,
+    VoltageProfile,
+)
 from depojax.problems.tortuosity import (
     Tortuosity,
     effective_diffusivity,
@@ -46,10 +58,18 @@ __all__ = [
     "BinaryElectrolyte",
     "Cell",
     "ConstantCurrent",
+    "CurrentProfile",
+    "CyclicVoltammetry",
+    "Galvanostatic",
     "Graded",
     "Grid",
     "Metal",
+    "Potentiostatic",
+    "Protocol",
+    "Pulse",
     "PulsedCurrent",
+    "Rest",
+    "ReversePulse",
     "SandSolution",
     "Scaffold",
     "Separator",
@@ -57,6 +77,8 @@ __all__ = [
     "Steps",
     "Tortuosity",
     "TortuosityMap",
+    "Until",
+    "VoltageProfile",
     "aligned_channels",
     "carbon_cloth",
     "connected_fraction",

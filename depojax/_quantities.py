@@ -82,7 +82,7 @@ def write_quantity(value: Any, *choices: str, patience: int = 0) -> str:
     written = [(_digits(number, unit), unit) for unit in choices]
     costs = [len(text) + (patience if i else 0) for i, (text, _) in enumerate(written)]
     text, unit = written[costs.index(min(costs))]
-    return f"{text} {unit}"
+    return f"{text} {unit}".rstrip()
 
 
 def _digits(number: np.ndarray, unit: str) -> str:

@@ -1,6 +1,6 @@
 """What arguments mean in a cell file: "60 mA/cm^2" as SI, its dimension checked.
 
-    quantity  =  number [unit], units as in `depojax._quantities`
+quantity  =  number [unit], units as in `depojax._quantities`
 """
 
 import re
@@ -47,6 +47,7 @@ ARGUMENT_UNITS = {
 _QUANTITY = re.compile(
     r"\s*(?P<number>[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*(?P<unit>.*?)\s*"
 )
+
 
 def parse_quantity(value: Any, argument: str) -> float:
     """`value`, a number in SI or a string with a unit, as a number in SI.

@@ -16,8 +16,8 @@ from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
 from depojax.fv.operators import conductances, without_ends
 from depojax.physics.transport import salt_uptake
 from depojax.problems.cell import Cell, Domain
-from depojax.problems.places import deciding_place
 from depojax.problems.currents import AbstractCurrent, ConstantCurrent
+from depojax.problems.places import deciding_place
 from depojax.scaffold.scaffold import flood
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
 from depojax.solvers.multigrid import Hierarchy, build_hierarchy

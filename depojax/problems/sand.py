@@ -27,9 +27,9 @@ from depojax._checks import check_range, refuse
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, is_traced, static
 from depojax.problems.cell import Cell
+from depojax.problems.currents import AbstractCurrent, ConstantCurrent, as_current
 from depojax.problems.depletion import depletion_times
 from depojax.problems.places import share_below
-from depojax.problems.currents import AbstractCurrent, ConstantCurrent, as_current
 from depojax.problems.salt_balance import (
     SaltBalance,
     can_be_steady,

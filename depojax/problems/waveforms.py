@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from depojax._checks import check_finite, check_integer, check_range, refuse
-from depojax._types import Scalar, concrete, quantity, static
+from depojax._types import Scalar, as_float, concrete, quantity, static
 
 
 class AbstractWaveform(eqx.Module):
@@ -135,12 +135,12 @@ class Table(AbstractWaveform):
 
         That is one time more than values.
         """
-        times, values = np.asarray(times), np.asarray(values)
+        times, values = as_float(times), as_float(values)
         if times.ndim != 1 or values.shape != (times.size - 1,):
             raise refuse(
                 "times", "one more than values", f"{times.size} and {values.size}"
             )
-        return cls(np.repeat(times, 2)[1:-1], np.repeat(values, 2))
+        return cls(jnp.repeat(times, 2)[1:-1], jnp.repeat(values, 2))
 
     def _piece(self, time):
         time = jnp.minimum(_beyond(time), self.times[-1])
