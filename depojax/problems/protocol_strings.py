@@ -83,6 +83,8 @@ _UNIT = re.compile(
     rf"|\s+(?:cm|mm|m|s)(?:\^?[-−]\d|⁻[¹²]))*)",
     re.IGNORECASE,
 )
+_CYCLES = re.compile(rf"\s*for{_NUMBER.pattern}\s*cycles?\b", re.IGNORECASE)
+_KEYWORDS = ["at", "for", "until", "or", "then", "to", "rest", "from", "below", "above"]
 _WORD = re.compile(r"\s*([^\W\d_]+)")
 _ANYTHING = re.compile(r"\s*([^\s,;:()]+|\S|$)")
 
@@ -98,7 +100,7 @@ def read_steps(text: str) -> tuple[Step, ...]:
         raise ValueError(
             f'protocol: expected a sentence such as "{_FORMS["plate"]}", got nothing.'
         )
-    return tuple(step for line in lines for step in _Reader(line).line())
+    return tuple(step for line in lines for step in _Reader(line.expandtabs()).line())
 
 
 class _Reader:
@@ -150,60 +152,59 @@ class _Reader:
         return verbs[verb]()
 
     def _refuse_verb(self) -> NoReturn:
-        word = self.next_word()
-        meant = _MEANT.get(word.casefold(), word.casefold())
-        close = difflib.get_close_matches(meant, _FORMS, n=1, cutoff=0.5)
-        self.form = close[0] if close else "plate"
-        self.fail(", ".join(form.capitalize() for form in _FORMS))
+        words = [*_FORMS, *_MEANT]
+        close = difflib.get_close_matches(self.next_word().casefold(), words, n=1)
+        if close:
+            self.form = _MEANT.get(close[0], close[0])
+        self.fail(
+            _either([f'"{verb.capitalize()}"' for verb in _FORMS]), hint=self.form
+        )
 
     def _galvanostatic(self, sign: int) -> Step:
-        start = self.begin()
         self.need("at")
-        J = self.quantity(_CURRENT)
+        start, J, end = self.begin(), self.quantity(_CURRENT), self.at
         if J < 0:
             verb = "Strip" if sign > 0 else "Plate"
-            self.at = start
-            self.need("at")
-            self.fail(f'a magnitude, or "{verb}" for the other direction')
-        stops = self.conditions(sign)
-        return self.made(start, lambda: Galvanostatic(sign * J, until=stops))
+            self.fail(f'a magnitude ("{verb}" is the other direction)', start, end)
+        stops = self.conditions((_TIME, _CHARGE, _VOLTAGE), sign)
+        return self.made(start, end, lambda: Galvanostatic(sign * J, until=stops))
 
     def _rest(self) -> Step:
-        start = self.begin()
-        stops = self.conditions(0)
-        return self.made(start, lambda: Rest(until=stops))
+        return Rest(until=self.conditions((_TIME, _VOLTAGE)))
 
     def _hold(self, before: list[Step]) -> Step:
-        start = self.begin()
+        kinds = (_TIME, _CHARGE, _CURRENT)
         if not self.ahead("at") and (limits := _voltage_limits(before)):
-            V = limits[0]
-        else:
-            self.need("at")
-            V = self.quantity(_VOLTAGE)
-        stops = self.conditions(0)
-        return self.made(start, lambda: Potentiostatic(V, until=stops))
+            return Potentiostatic(limits[0], until=self.conditions(kinds))
+        self.need("at")
+        start, V, end = self.begin(), self.quantity(_VOLTAGE), self.at
+        stops = self.conditions(kinds)
+        return self.made(start, end, lambda: Potentiostatic(V, until=stops))
 
     def _pulse(self) -> Step:
         start = self.begin()
         pieces = [self._piece()]
         while self.mark("/"):
             pieces.append(self._piece())
+        end = self.at
         (on_time, J), *others = pieces
-        if len(others) not in (1, 2) or not J or (len(others) == 2 and others[1][1]):
-            self.at = start
+        resting = [not level for _, level in others]
+        if not J or resting not in ([True], [False], [False, True]):
             self.fail(
-                "a pulse, then one of the other sign or a rest, then a rest or nothing"
+                "a pulse, then a rest, or one of the other sign, or both",
+                start,
+                end,
             )
-        stops = self.conditions(1 if J > 0 else -1)
+        stops = self.conditions((_TIME, _CHARGE, _VOLTAGE), 1 if J > 0 else -1)
         (off_time, reverse), *rest = others
-        if not reverse and rest:
-            self.at = start
-            self.fail("one rest")
-        if not reverse:
-            return self.made(start, lambda: Pulse(J, on_time, off_time, until=stops))
+        if resting == [True]:
+            return self.made(
+                start, end, lambda: Pulse(J, on_time, off_time, until=stops)
+            )
         rest_time = rest[0][0] if rest else None
         return self.made(
             start,
+            end,
             lambda: ReversePulse(J, on_time, reverse, off_time, rest_time, until=stops),
         )
 
@@ -223,15 +224,16 @@ class _Reader:
             vertices.append(self.quantity(_VOLTAGE))
         self.need("at")
         rate = self.quantity(_RATE)
-        cycles, before = None, self.at
-        if self.take("for"):
+        cycles = None
+        if _CYCLES.match(self.text, self.at):
+            self.need("for")
             cycles = self.whole("a number of cycles")
-            if not self.take("cycles", "cycle"):
-                self.at = before
-        cycles = None if self.at == before else cycles
-        stops = self.conditions(0, needed=False, joined=cycles is not None)
+            self.need("cycles", "cycle")
+        end = self.at
+        stops = self.conditions((_TIME, _CHARGE, _CURRENT), said=cycles, needed=False)
         return self.made(
             start,
+            end,
             lambda: CyclicVoltammetry(
                 first, vertices, rate, cycles=cycles, until=stops
             ),
@@ -248,17 +250,27 @@ class _Reader:
             self.mark(",")
             value = self.quantity(kind)
         make = CurrentProfile if kind == _CURRENT else VoltageProfile
-        stops = self.conditions(0, needed=False)
+        end, ends = self.at, _VOLTAGE if kind == _CURRENT else _CURRENT
+        stops = self.conditions((_TIME, _CHARGE, ends), needed=False)
         times, values = zip(*points, strict=True)
-        return self.made(start, lambda: make(times, values, until=stops))
+        return self.made(start, end, lambda: make(times, values, until=stops))
 
     def conditions(
-        self, sense: int, *, needed: bool = True, joined: bool = False
+        self,
+        kinds: tuple[Dimension, ...],
+        sense: int = 0,
+        *,
+        said: Any = None,
+        needed: bool = True,
     ) -> tuple[Until, ...]:
-        """What follows "for", "until" and "or"; `joined` if something went before."""
+        """What follows "for", "until" and "or": times, charges and so on.
+
+        A potential is approached from where `sense` says. `said` is what ended the
+        step already.
+        """
         stops: list[Until] = []
-        while self._another(joined or bool(stops)):
-            stops.append(self._condition(sense))
+        while self._another(bool(stops or said)):
+            stops.append(self._condition(kinds, sense))
         if needed and not stops:
             self.fail('"for" or "until"')
         return tuple(stops)
@@ -272,22 +284,18 @@ class _Reader:
             self.at = before
         return joined or said
 
-    def _condition(self, sense: int) -> Until:
+    def _condition(self, kinds: tuple[Dimension, ...], sense: int) -> Until:
         start = self.begin()
         if self.take("depletion"):
             level = self.number() if self.take("below") else 0.0
             return self._ends(start, Until.depletion, level)
-        side = self.take("below", "above")
-        if side:
-            level = self.quantity(_VOLTAGE)
-            make = Until.voltage_below if side == "below" else Until.voltage_above
-            return self._ends(start, make, level)
-        level, kind = self.any_quantity(_TIME, _CHARGE, _VOLTAGE, _CURRENT)
+        side = self.take("below", "above") if _VOLTAGE in kinds else None
+        level, kind = self.any_quantity(*((_VOLTAGE,) if side else kinds))
         if kind == _VOLTAGE:
-            if not sense:
-                self.at = start
-                self.fail('"below" or "above" before a potential')
-            make = Until.voltage_below if sense > 0 else Until.voltage_above
+            if not (side or sense):
+                self.fail('"below" or "above" before a potential', start, self.at)
+            below = side == "below" if side else sense > 0
+            make = Until.voltage_below if below else Until.voltage_above
             return self._ends(start, make, level)
         makes = {
             _TIME: Until.time,
@@ -297,14 +305,15 @@ class _Reader:
         return self._ends(start, makes[kind], level)
 
     def _ends(self, start: int, make: Callable[..., Until], level: float) -> Until:
+        end = self.at
         if not self.mark("("):
-            return self.made(start, lambda: make(level))
+            return self.made(start, end, lambda: make(level))
         self.need("ends")
         self.need("the")
         ends = self.need("step", "protocol")
         if not self.mark(")"):
             self.fail('")"')
-        return self.made(start, lambda: make(level, ends=ends))
+        return self.made(start, end, lambda: make(level, ends=ends))
 
     def quantity(self, kind: Dimension) -> float:
         """A number with its unit, of this dimension, in SI."""
@@ -316,8 +325,8 @@ class _Reader:
         expected = _either([_KINDS[kind] for kind in kinds])
         number = self.number(expected)
         match = _UNIT.match(self.text, self.at)
-        if match is None:
-            self.fail(f"{expected}: a number with its unit", start, self.at)
+        if match is None or match[1].casefold() in _KEYWORDS:
+            self.fail(expected, start, self.at)
         self.at = match.end()
         unit = re.sub(
             r"[a-zµμ]+",
@@ -328,7 +337,8 @@ class _Reader:
         try:
             factor, kind = parse_unit(unit)
         except ValueError as error:
-            self.refuse(str(error), match.start(1), match.end(1))
+            why = str(error).split(" Known:")[0]
+            self.refuse(f"{why} Expected {expected}.", match.start(1), match.end(1))
         if kind not in kinds:
             self.fail(expected, start, self.at)
         return number * factor, kind
@@ -396,27 +406,30 @@ class _Reader:
         match: Any = _ANYTHING.match(self.text, self.at)
         return match.start(1)
 
-    def made(self, start: int, make: Callable[[], T]) -> T:
+    def made(self, start: int, end: int, make: Callable[[], T]) -> T:
         """`make()`, what it refuses said with the place in the sentence."""
         try:
             return make()
         except ValueError as error:
-            self.refuse(str(error), start, self.at)
+            self.refuse(str(error), start, end)
 
-    def fail(self, expected: str, start: int | None = None, end: int = 0) -> NoReturn:
+    def fail(
+        self, expected: str, start: int | None = None, end: int = 0, *, hint: str = ""
+    ) -> NoReturn:
         """Refuse what stands next, or between two places, for what was expected."""
         if start is None:
             start = self.begin()
             end = start + len(self.next_word())
         got = self.text[start:end].strip()
-        got = f'"{got}"' if got else "the end"
-        form = _FORMS[self.form or "plate"]
         words = re.findall(r'"([a-z]+)"', expected)
-        close = difflib.get_close_matches(got.strip('"').casefold(), words, n=1)
-        close = [word for word in close if f'"{word}"' != got.casefold()]
-        hint = f'Did you mean "{close[0]}"? ' if close else ""
+        close = difflib.get_close_matches(got.casefold(), words, n=1)
+        if close and close[0] != got.casefold():
+            hint = close[0]
+        got = f'"{got}"' if got else "the end"
+        meant = f'Did you mean "{hint}"? ' if hint else ""
+        form = _FORMS[self.form or "plate"]
         self.refuse(
-            f'expected {expected}, got {got}. {hint}Understood: "{form}".', start, end
+            f'expected {expected}, got {got}. {meant}Understood: "{form}".', start, end
         )
 
     def refuse(self, why: str, start: int, end: int) -> NoReturn:
