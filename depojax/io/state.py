@@ -23,9 +23,23 @@ from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
+from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
+from depojax.problems.steps import (
+    CurrentProfile,
+    CyclicVoltammetry,
+    Galvanostatic,
+    Potentiostatic,
+    Pulse,
+    Rest,
+    ReversePulse,
+    Step,
+    Until,
+    VoltageProfile,
+)
 from depojax.problems.tortuosity import Tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap
+from depojax.problems.waveforms import Constant, PulseTrain, Sweep, Table
 from depojax.scaffold.gradients import Graded
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS
@@ -36,18 +50,33 @@ CLASSES: dict[str, type] = {
     for kind in (
         BinaryElectrolyte,
         Cell,
+        Constant,
         ConstantCurrent,
+        CurrentProfile,
+        CyclicVoltammetry,
+        Galvanostatic,
         Graded,
         Grid,
         History,
         Metal,
+        Potentiostatic,
+        Protocol,
+        Pulse,
+        PulseTrain,
         PulsedCurrent,
+        Rest,
+        ReversePulse,
         SandSolution,
         Scaffold,
         Separator,
+        Step,
         Steps,
+        Sweep,
+        Table,
         Tortuosity,
         TortuosityMap,
+        Until,
+        VoltageProfile,
     )
 }
 _ENUMERATIONS: dict[str, Any] = {"RESULTS": RESULTS}

@@ -216,9 +216,8 @@ class _Reader:
         return time, self.quantity(_CURRENT)
 
     def _sweep(self) -> Step:
-        start = self.begin()
         self.need("from")
-        first = self.quantity(_VOLTAGE)
+        start, first = self.begin(), self.quantity(_VOLTAGE)
         vertices = []
         while self.take("to") if vertices else self.need("to"):
             vertices.append(self.quantity(_VOLTAGE))

@@ -53,7 +53,7 @@ class Until(eqx.Module):
     kind: str = static()
     level: Scalar = quantity()  # where it happens [s, C m-2, V, A m-2 or -]
     ends: Literal["step", "protocol"] = static(default="step")
-    condition: Callable[[Observed], Scalar] | None = None
+    condition: Callable[..., Any] | None = None
 
     def __check_init__(self):
         check_choice("ends", self.ends, ("step", "protocol"))
@@ -99,9 +99,7 @@ class Until(eqx.Module):
         return cls("depletion", threshold, ends)
 
     @classmethod
-    def own(
-        cls, condition: Callable[[Observed], Scalar], *, ends: Any = "protocol"
-    ) -> "Until":
+    def own(cls, condition: Callable[..., Any], *, ends: Any = "protocol") -> "Until":
         """Once `condition(observed)` has fallen to zero; what it gets, see `margin`.
 
         A function, or a callable `equinox.Module` with numbers to differentiate by.
@@ -109,10 +107,10 @@ class Until(eqx.Module):
         """
         if not callable(condition):
             raise refuse("condition", "a function of what is observed", condition)
-        if not isinstance(condition, eqx.Module):
-            # So that the step stays a pytree of arrays.
-            condition = jax.tree_util.Partial(condition)
-        return cls("own", as_float(0.0), ends, condition)
+        if isinstance(condition, eqx.Module):
+            return cls("own", as_float(0.0), ends, condition)
+        # As a pytree without leaves, so that the step stays one of arrays.
+        return cls("own", as_float(0.0), ends, jax.tree_util.Partial(condition))
 
     @property
     def name(self) -> str:
@@ -185,7 +183,7 @@ class Step(eqx.Module):
     step itself sets.
     """
 
-    mode: Literal["current", "voltage"] = static()
+    mode: Literal["current", "voltage"] = eqx.field(static=True)
     drive: AbstractWaveform  # J(t) [A m-2] or V(t) [V]
     stops: tuple[Until, ...] = ()
 

@@ -203,7 +203,9 @@ class Sweep(AbstractWaveform):
             path = np.append(start, vertices)
             if np.any(np.diff(path) == 0):
                 raise refuse(
-                    "vertices", "each another than the one before", path.tolist()
+                    "vertices",
+                    "each to differ from the one before it, and from the start",
+                    path[1:].tolist(),
                 )
             if self.cycles is not None and path[0] == path[-1]:
                 raise refuse(
