@@ -107,10 +107,11 @@ class Until(eqx.Module):
         """
         if not callable(condition):
             raise refuse("condition", "a function of what is observed", condition)
-        if isinstance(condition, eqx.Module):
-            return cls("own", as_float(0.0), ends, condition)
-        # As a pytree without leaves, so that the step stays one of arrays.
-        return cls("own", as_float(0.0), ends, jax.tree_util.Partial(condition))
+        kept: Any = condition
+        if not isinstance(condition, eqx.Module):
+            # A pytree without leaves, so that the step stays one of arrays.
+            kept = jax.tree_util.Partial(condition)
+        return cls("own", as_float(0.0), ends, kept)
 
     @property
     def name(self) -> str:
