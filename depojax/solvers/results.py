@@ -25,6 +25,11 @@ class RESULTS(eqx.Enumeration):
         "thinner than a cell and for extreme coefficients; in float32, use float64 "
         '(jax.config.update("jax_enable_x64", True)).'
     )
+    nonlinear_solve_failed = (
+        "Newton's method did not converge. The cell may not be able to carry the "
+        "current (beyond its limiting current, or where a surface is depleted); else "
+        "lower the current or raise it in steps, and check units."
+    )
     nonfinite = (
         "The solution is not finite (NaN or infinity). An input is not finite or far "
         "outside of its physical range."

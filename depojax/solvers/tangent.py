@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._types import Scalar
-from depojax.solvers.tr_bdf2 import AbstractBalance, take_step
+from depojax.solvers.tr_bdf2 import AbstractBalance, State, take_step
+from depojax.solvers.trees import chosen, plus
 
 _SKIPPED = 8  # steps that the tangent pass skips at once
 
@@ -26,15 +27,17 @@ class Trail(eqx.Module):
 
     times: Float[Array, "steps"]
     sizes: Float[Array, "steps"]
-    chunk_states: Array | None
-    last_state: Array  # before the last step
+    chunk_states: State | None
+    last_state: State  # before the last step
 
 
-def begin_trail(y0: Array, max_steps: int, *, keep_states: bool) -> Trail:
+def begin_trail(y0: State, max_steps: int, *, keep_states: bool) -> Trail:
     """The trail before the first step; without states it serves no derivative."""
-    empty = jnp.zeros(max_steps, y0.dtype)
+    empty = jnp.zeros(max_steps, jax.tree.leaves(y0)[0].dtype)
     pieces = max_steps // _chunk(max_steps) + 1
-    states = jnp.zeros((pieces, *y0.shape), y0.dtype) if keep_states else None
+    states = None
+    if keep_states:
+        states = jax.tree.map(lambda y: jnp.zeros((pieces, *y.shape), y.dtype), y0)
     return Trail(empty, empty, states, y0)
 
 
@@ -43,7 +46,7 @@ def keep_step(
     accept: Bool[Array, ""],
     index: Int[Array, ""],
     t: Scalar,
-    y: Array,
+    y: State,
     dt: Scalar,
 ) -> Trail:
     """Note an accepted step, and its starting state where a chunk of steps begins."""
@@ -53,13 +56,16 @@ def keep_step(
     chunk_states = trail.chunk_states
     if chunk_states is not None:
         begins = accept & (index % chunk == 0)
-        slot = jnp.where(begins, index // chunk, chunk_states.shape[0])
-        chunk_states = chunk_states.at[slot].set(y, mode="drop")
+        beyond = max_steps // chunk + 1
+        slot = jnp.where(begins, index // chunk, beyond)
+        chunk_states = jax.tree.map(
+            lambda kept, y: kept.at[slot].set(y, mode="drop"), chunk_states, y
+        )
     return Trail(
         trail.times.at[index].set(t, mode="drop"),
         trail.sizes.at[index].set(dt, mode="drop"),
         chunk_states,
-        jnp.where(accept, y, trail.last_state),
+        chosen(accept, y, trail.last_state),
     )
 
 
@@ -69,13 +75,13 @@ def _chunk(max_steps: int) -> int:
 
 def tangent(
     balance: AbstractBalance,
-    y0: Array,
+    y0: State,
     trail: Trail,
     steps: Int[Array, ""],
     event_found: Bool[Array, ""],
     t_balance: AbstractBalance,
-    t_y0: Array | None,
-) -> tuple[Scalar, Array]:
+    t_y0: State | None,
+) -> tuple[Scalar, State]:
     """Tangents of (time, state) where a run of so many `steps` ended.
 
     `t_balance` and `t_y0` are the tangents of `balance` and `y0`, None for zero.
@@ -101,8 +107,8 @@ def tangent(
             def stages():
                 return take_step(balance.during(t, dt), t, y, dt).stages
 
-            taken = jax.lax.cond(dt > 0, stages, lambda: jnp.stack([y, y]))
-            return taken[1], (y, taken)
+            taken = jax.lax.cond(dt > 0, stages, lambda: jax.tree.map(_twice, y))
+            return jax.tree.map(_second, taken), (y, taken)
 
         return jax.lax.scan(one, y, piece)[1]
 
@@ -120,7 +126,12 @@ def tangent(
         known = (times, sizes, starts, stages)
         return _scan_taken(through_step, t_y, known, sizes > 0)
 
-    t_y0 = jnp.zeros_like(y0) if t_y0 is None else t_y0
+    t_y0 = jax.tree.map(
+        lambda t, y: jnp.zeros_like(y) if t is None else t,
+        _tangents_like(t_y0, y0),
+        y0,
+        is_leaf=lambda t: t is None,
+    )
     chunks = (trail.chunk_states, times, sizes)
     t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
 
@@ -147,8 +158,21 @@ def tangent(
     )
     found = event_found & (g_rate != 0)
     t_time = jnp.where(found, -g_moved / jnp.where(found, g_rate, 1), 0)
-    t_state = jnp.where(took, moved + velocity * t_time, t_y)
+    t_state = chosen(took, plus(moved, t_time, velocity), t_y)
     return t_time, t_state
+
+
+def _twice(y: Array) -> Array:
+    return jnp.stack([y, y])
+
+
+def _second(both: Array) -> Array:
+    return both[1]
+
+
+def _tangents_like(t_y: State | None, y: State) -> State:
+    """None for every leaf where there is no tangent at all."""
+    return jax.tree.map(lambda _: None, y) if t_y is None else t_y
 
 
 def _scan_taken(function, carry, xs, taken: Bool[Array, "n"]):

@@ -21,11 +21,13 @@ from depojax.solvers.results import RESULTS
 from depojax.solvers.tangent import begin_trail, keep_step, tangent
 from depojax.solvers.tr_bdf2 import (
     AbstractBalance,
+    State,
     ladder_step,
     local_error,
     rungs_to_climb,
     take_step,
 )
+from depojax.solvers.trees import all_finite, chosen
 
 _ROOT_TRIES = 60
 
@@ -72,11 +74,11 @@ class Run(eqx.Module):
     """A finished integration."""
 
     time: Scalar  # where it ended [s]
-    state: Array
+    state: State
     event_found: Bool[Array, ""]
     steps: Int[Array, ""]
     attempts: Int[Array, ""]
-    iterations: Int[Array, ""]  # of all linear solves together
+    iterations: Int[Array, "..."]  # of all solves together
     exchanged: Scalar  # ∫ exchange dt
     history: History
     memory: PyTree[Array]  # what the balance remembered
@@ -85,7 +87,7 @@ class Run(eqx.Module):
 
 def integrate(
     balance: AbstractBalance,
-    y0: Array,
+    y0: State,
     end_time: Scalar,
     steps: Steps,
     *,
@@ -126,12 +128,13 @@ def _integrate_jvp(primals, tangents, *, report):
 def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
     """The adaptive run. One loop: an attempt is accepted, retried shorter, or, once the
     event lies inside, repeated with other lengths until it ends at the event."""
-    dtype = y0.dtype
+    dtype = jax.tree.leaves(y0)[0].dtype
     end_time = jnp.asarray(end_time, dtype)
     n = steps.max_steps
     first = steps.fixed if steps.fixed is not None else steps.first_step
     unit = jnp.asarray(1.0 if first is None else first, dtype)
     zero = jnp.zeros((), dtype)
+    settling = balance.settling_time
     g0 = balance.during(zero, zero).event(zero, y0)
     event_tolerance = (1e-10 if dtype == jnp.float64 else 1e-6) * jnp.abs(g0)
 
@@ -150,13 +153,15 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         regular = jnp.minimum(ladder, room)
         # A sliver of a step left before a switch would be lost in round-off.
         regular = jnp.where(room - regular < 1e-3 * regular, room, regular)
+        if settling is not None:
+            regular = jnp.where(state["jumped"], jnp.minimum(settling, room), regular)
         rooting = state["rooting"]
         dt = jnp.where(rooting, state["root_dt"], regular)
         held = balance.during(t, dt)
         step = take_step(held, t, y, dt)
         new, good = step.state, step.converged
         relative = local_error(held, y, dt, step) / steps.tolerance.astype(dtype)
-        finite = jnp.isfinite(relative) & jnp.all(jnp.isfinite(new))
+        finite = jnp.isfinite(relative) & all_finite(new)
         g_start, g = held.event(t, y), held.event(t + dt, new)
         if steps.fixed is not None:
             relative = jnp.zeros_like(relative)
@@ -177,6 +182,8 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         at_switch = accept & (dt >= room) & (t + dt < end_time)
         next_rung = jnp.where(at_switch, 0, next_rung)
         next_rung = jnp.where(rooting | crossed, rung, next_rung)
+        if settling is not None:
+            next_rung = jnp.where(state["jumped"] & accept, rung, next_rung)
         if steps.fixed is not None:
             next_rung = rung
 
@@ -200,9 +207,10 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         trail = keep_step(state["trail"], accept, index, t, y, dt)
         return {
             "t": jnp.where(accept, t + dt, t),
-            "y": jnp.where(accept, new, y),
+            "y": chosen(accept, new, y),
             "rung": next_rung.astype(rung.dtype),
             "steps": count_steps,
+            "jumped": jnp.where(accept, at_switch, state["jumped"]),
             "attempts": state["attempts"] + 1,
             "iterations": state["iterations"] + step.iterations.astype(jnp.int32),
             "exchanged": state["exchanged"] + jnp.where(accept, step.exchanged, 0),
@@ -227,8 +235,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "y": y0,
         "rung": jnp.zeros((), jnp.int32),
         "steps": jnp.zeros((), jnp.int32),
+        "jumped": jnp.asarray(True),
         "attempts": jnp.zeros((), jnp.int32),
-        "iterations": jnp.zeros((), jnp.int32),
+        "iterations": balance.uncounted(),
         "exchanged": zero,
         "event_found": jnp.asarray(False),
         "history": record(histories, 0, zero, y0, held),

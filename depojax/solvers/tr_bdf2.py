@@ -21,9 +21,10 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Scalar
+from depojax.solvers.trees import plus, scaled
 
 _GAMMA = 2 - math.sqrt(2)
 _D = _GAMMA / 2
@@ -31,42 +32,58 @@ _W = math.sqrt(2) / 4
 _ERROR = ((4 * _W - 1) / 3, -1 / 3, 2 * _D / 3)
 _RUNGS = 4  # rungs of the step ladder per octave
 
+State = PyTree[Array]
+
 
 class AbstractBalance(eqx.Module):
-    """What an integrator needs of a model: storage, rate, and one implicit solve."""
+    """What an integrator needs of a model: storage, rate, and one implicit solve.
+
+    A state y is an array or any tree of them. What stores nothing (an unknown that an
+    algebraic equation decides) has zeros in storage and rate: `solve_stage` alone knows
+    its equation.
+    """
 
     @abc.abstractmethod
-    def storage(self, y: Array) -> Array:
+    def storage(self, y: State) -> State:
         """m(y), the conserved amount in every cell."""
 
     @abc.abstractmethod
-    def rate(self, t: Scalar, y: Array) -> Array:
+    def rate(self, t: Scalar, y: State) -> State:
         """F(t, y), what every cell gains per time."""
 
     @abc.abstractmethod
-    def exchange(self, t: Scalar, y: Array) -> Scalar:
-        """Amount that enters the domain per time, reckoned at its boundaries alone."""
+    def exchange(self, t: Scalar, y: State, rate: State) -> Scalar:
+        """Amount that enters the domain per time, best reckoned at its boundaries."""
 
     @abc.abstractmethod
     def solve_stage(
-        self, t: Scalar, known: Array, a: Scalar, guess: Array
-    ) -> tuple[Array, Bool[Array, ""], Int[Array, ""]]:
+        self, t: Scalar, known: State, a: Scalar, guess: State
+    ) -> tuple[State, Bool[Array, ""], Int[Array, "..."]]:
         """y with m(y) − a F(t, y) = known; whether it converged; iterations."""
 
+    def follow_stage(self, t: Scalar, known: State, a: Scalar, y: State) -> State:
+        """y, which solves the stage, as a function of all that it depends on."""
+        return self.solve_stage(t, known, a, y)[0]
+
     @abc.abstractmethod
-    def damp(self, y: Array, a: Scalar, error: Array) -> Array:
+    def damp(self, y: State, a: Scalar, error: State) -> State:
         """Roughly (m' − a F')⁻¹ error: the error estimate in units of y."""
 
-    def size(self, error: Array) -> Scalar:
+    def uncounted(self) -> Int[Array, "..."]:
+        """Zero iterations, in the shape in which `solve_stage` counts them."""
+        return jnp.zeros((), jnp.int32)
+
+    def size(self, error: State) -> Scalar:
         """The size of a local error that the tolerance bounds."""
-        return jnp.max(jnp.abs(error))
+        parts = [jnp.max(jnp.abs(part)) for part in jax.tree.leaves(error)]
+        return jnp.max(jnp.stack(parts))
 
     @abc.abstractmethod
-    def event(self, t: Scalar, y: Array) -> Scalar:
+    def event(self, t: Scalar, y: State) -> Scalar:
         """Positive before the event; the run ends where it falls to zero."""
 
     @abc.abstractmethod
-    def observe(self, t: Scalar, y: Array) -> dict[str, Scalar]:
+    def observe(self, t: Scalar, y: State) -> dict[str, Scalar]:
         """Small numbers to keep at every accepted step."""
 
     def during(self, t: Scalar, dt: Scalar) -> "AbstractBalance":
@@ -77,12 +94,21 @@ class AbstractBalance(eqx.Module):
         """The next time after t at which the forcing jumps; steps end there."""
         return jnp.full_like(t, jnp.inf)
 
-    def begin(self, y0: Array) -> PyTree[Array]:
+    @property
+    def settling_time(self) -> Scalar | None:
+        """How long the first step after a jump of the forcing takes [s].
+
+        What nothing stores follows the jump within it, and what is stored does not
+        notice. None where everything is stored.
+        """
+        return None
+
+    def begin(self, y0: State) -> PyTree[Array]:
         """What `remember` gathers over the run, at its start (nothing by default)."""
         return None
 
     def remember(
-        self, memory: PyTree[Array], t: Scalar, y: Array, dt: Scalar, new: Array
+        self, memory: PyTree[Array], t: Scalar, y: State, dt: Scalar, new: State
     ) -> PyTree[Array]:
         """`memory` after the accepted step from (t, y) to (t + dt, new)."""
         return memory
@@ -91,49 +117,58 @@ class AbstractBalance(eqx.Module):
 class Step(eqx.Module):
     """What one TR-BDF2 step gives."""
 
-    stages: Float[Array, "2 ..."]  # states at t + γ Δt and t + Δt
-    raw_error: Array  # in units of the storage
+    stages: State  # at t + γ Δt and t + Δt, along a first axis
+    raw_error: State  # in units of the storage
     exchanged: Scalar
     converged: Bool[Array, ""]
-    iterations: Int[Array, ""]
+    iterations: Int[Array, "..."]
 
     @property
-    def state(self) -> Array:
+    def state(self) -> State:
         """The state after the step."""
-        return self.stages[1]
+        return jax.tree.map(lambda both: both[1], self.stages)
 
 
 def take_step(
     balance: AbstractBalance,
     t: Scalar,
-    y: Array,
+    y: State,
     dt: Scalar,
-    known_stages: Array | None = None,
+    known_stages: State | None = None,
 ) -> Step:
-    """One TR-BDF2 step. Stages that are known already are guesses that cost nothing."""
-    m0, f0, e0 = balance.storage(y), balance.rate(t, y), balance.exchange(t, y)
+    """One TR-BDF2 step. Stages that are known already are followed, not solved for."""
+    m0, f0 = balance.storage(y), balance.rate(t, y)
+    e0 = balance.exchange(t, y, f0)
 
     def stage(carry, now):
         slope, guess = carry
         c, known = now
-        guess = guess if known is None else known
-        at = t + c * dt
-        new, good, count = balance.solve_stage(at, m0 + dt * slope, _D * dt, guess)
+        at, start = t + c * dt, plus(m0, dt, slope)
+        if known is None:
+            new, good, count = balance.solve_stage(at, start, _D * dt, guess)
+        else:
+            new = balance.follow_stage(at, start, _D * dt, known)
+            good, count = jnp.asarray(True), balance.uncounted()
         f = balance.rate(at, new)
         # After the first stage: both the slope and a linear guess for the second.
-        onward = (_W * (f0 + f), y + (new - y) / _GAMMA)
-        return onward, (new, f, balance.exchange(at, new), good, count)
+        onward = (scaled(_W, plus(f0, 1, f)), jax.tree.map(_extrapolated, y, new))
+        return onward, (new, f, balance.exchange(at, new, f), good, count)
 
-    stages = jnp.asarray([_GAMMA, 1.0], y.dtype)
+    stages = jnp.asarray([_GAMMA, 1.0], dt.dtype)
     _, (states, rates, exchanges, good, counts) = jax.lax.scan(
-        stage, (_D * f0, y), (stages, known_stages)
+        stage, (scaled(_D, f0), y), (stages, known_stages)
     )
-    error = dt * (_ERROR[0] * f0 + _ERROR[1] * rates[0] + _ERROR[2] * rates[1])
+    a, b, c = _ERROR
+    error = jax.tree.map(lambda f0, f: dt * (a * f0 + b * f[0] + c * f[1]), f0, rates)
     exchanged = dt * (_W * (e0 + exchanges[0]) + _D * exchanges[1])
-    return Step(states, error, exchanged, jnp.all(good), jnp.sum(counts))
+    return Step(states, error, exchanged, jnp.all(good), jnp.sum(counts, 0))
 
 
-def local_error(balance: AbstractBalance, y: Array, dt: Scalar, step: Step) -> Scalar:
+def _extrapolated(y: Array, new: Array) -> Array:
+    return y + (new - y) / _GAMMA
+
+
+def local_error(balance: AbstractBalance, y: State, dt: Scalar, step: Step) -> Scalar:
     """The size of the error that `step` from y made; what the tolerance bounds."""
     return balance.size(balance.damp(y, _D * dt, step.raw_error))
 

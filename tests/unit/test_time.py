@@ -29,8 +29,8 @@ class Decay(AbstractBalance):
     def rate(self, t, y):
         return -self.speed * (y - self.target)
 
-    def exchange(self, t, y):
-        return jnp.sum(self.rate(t, y))
+    def exchange(self, t, y, rate):
+        return jnp.sum(rate)
 
     def solve_stage(self, t, known, a, guess):
         y = (known + a * self.speed * self.target) / (1 + a * self.speed)

@@ -1,0 +1,187 @@
+"""GMRES with a preconditioner on the right, for systems of several coupled fields.
+
+    A M y = b,   x = M y
+
+M is near A⁻¹. The residual that is minimised is the true one, b − A x, and the norm is
+over all unknowns together (lineax's own GMRES measures entry by entry, and never ends
+on right-hand sides that are mostly zero).
+
+Both A and M are large programs, so each stands in one place only: the vectors M v are
+kept (flexible GMRES), and at a restart the residual follows from the basis.
+
+Saad, SIAM J. Sci. Comput. 14 (1993) 461, doi:10.1137/0914028; twice orthogonalised,
+Giraud et al., Numer. Math. 101 (2005) 87, doi:10.1007/s00211-005-0615-4.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from depojax._types import Scalar, static
+
+
+class AbstractPreconditioner(eqx.Module):
+    """A linear map near the inverse of an operator."""
+
+    @abc.abstractmethod
+    def __call__(self, residual: PyTree) -> PyTree:
+        """Roughly A⁻¹ residual."""
+
+    @abc.abstractmethod
+    def transpose(self) -> "AbstractPreconditioner":
+        """A map near the inverse of Aᵀ."""
+
+
+class GMRESState(eqx.Module):
+    """What `GMRES` needs of a system."""
+
+    operator: lx.AbstractLinearOperator
+    preconditioner: AbstractPreconditioner
+    scale: Scalar
+
+
+class GMRES(lx.AbstractLinearSolver[GMRESState]):
+    """Restarted GMRES. Stops at ‖b − A x‖₂ ≤ rtol · max(‖b‖₂, scale).
+
+    Options of `lineax.linear_solve`: `preconditioner`, and `scale` (0 by default).
+    Twice `restart` vectors as long as all unknowns are kept.
+    """
+
+    rtol: float | Scalar
+    restart: int = static(default=20)
+    max_steps: int = static(default=200)
+
+    def init(self, operator, options: dict[str, Any]) -> GMRESState:
+        scale = jnp.asarray(options.get("scale", 0.0))
+        return GMRESState(operator, options["preconditioner"], scale)
+
+    def compute(self, state: GMRESState, vector: PyTree, options: dict[str, Any]):
+        b, unravel = ravel_pytree(vector)
+        m, n, dtype = self.restart, b.size, b.dtype
+        size = jnp.maximum(_norm(b), state.scale.astype(dtype))
+        target = jnp.asarray(self.rtol, dtype) * size
+
+        def begin(r, residual):
+            """Basis, M basis, R, rotations, and Qᵀ of the residual."""
+            return (
+                jnp.zeros((m + 1, n), dtype).at[0].set(_over(r, residual)),
+                jnp.zeros((m, n), dtype),
+                jnp.zeros((m, m), dtype),
+                jnp.zeros((m, 2), dtype).at[:, 0].set(1),
+                jnp.zeros(m + 1, dtype).at[0].set(residual),
+            )
+
+        def expand(carry):
+            (basis, near, triangle, rotations, known), j = carry
+            z = state.preconditioner(unravel(basis[j]))
+            near = near.at[j].set(ravel_pytree(z)[0])
+            w = ravel_pytree(state.operator.mv(z))[0]
+            column = jnp.zeros(m + 1, dtype)
+            for _ in range(2):
+                share = basis @ w
+                w, column = w - share @ basis, column + share
+            length = _norm(w)
+            basis = basis.at[j + 1].set(_over(w, length))
+            column = _rotated(column, rotations)
+            radius = jnp.hypot(column[j], length)
+            c, s = _over(column[j], radius), _over(length, radius)
+            column = jnp.where(jnp.arange(m) < j, column[:m], 0).at[j].set(radius)
+            known = known.at[j + 1].set(-s * known[j]).at[j].set(c * known[j])
+            triangle = triangle.at[:, j].set(column)
+            rotations = rotations.at[j].set(jnp.stack([c, s]))
+            return (basis, near, triangle, rotations, known), j + 1
+
+        def short(carry):
+            (*_, known), j = carry
+            return (j < m) & (jnp.abs(known[j]) > target)
+
+        def cycle(carry):
+            x, r, residual, count = carry
+            space, j = jax.lax.while_loop(
+                short, expand, (begin(r, residual), jnp.int32(0))
+            )
+            basis, near, triangle, rotations, known = space
+            x = x + _back_substituted(triangle, known[:m], j) @ near
+            left = jnp.where(jnp.arange(m + 1) == j, known, 0)
+            r = _unrotated(left, rotations) @ basis
+            return x, r, jnp.abs(known[j]), count + j
+
+        def unfinished(carry):
+            _, _, residual, count = carry
+            return (residual > target) & (count < self.max_steps)
+
+        start = (jnp.zeros_like(b), b, _norm(b), jnp.int32(0))
+        x, _, residual, steps = jax.lax.while_loop(unfinished, cycle, start)
+        good = residual <= 1e3 * target
+        result = lx.RESULTS.where(
+            good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached
+        )
+        stats = {"num_steps": steps, "residual": _over(residual, size)}
+        return unravel(x), result, stats
+
+    def transpose(self, state: GMRESState, options: dict[str, Any]):
+        # Another right-hand side of other units: only its own norm measures it.
+        flipped = GMRESState(
+            state.operator.transpose(),
+            state.preconditioner.transpose(),
+            jnp.zeros_like(state.scale),
+        )
+        return flipped, options
+
+    def conj(self, state: GMRESState, options: dict[str, Any]):
+        return state, options
+
+    def assume_full_rank(self) -> bool:
+        return True
+
+
+def _rotated(column: Array, rotations: Float[Array, "m 2"]) -> Array:
+    """Qᵀ column: the rotations of all columns before (those to come are I)."""
+
+    def rotate(i, column):
+        c, s = rotations[i]
+        a, b = column[i], column[i + 1]
+        return column.at[i].set(c * a + s * b).at[i + 1].set(c * b - s * a)
+
+    return jax.lax.fori_loop(0, rotations.shape[0], rotate, column)
+
+
+def _unrotated(column: Array, rotations: Float[Array, "m 2"]) -> Array:
+    """Q column."""
+    m = rotations.shape[0]
+
+    def rotate(k, column):
+        i = m - 1 - k
+        c, s = rotations[i]
+        a, b = column[i], column[i + 1]
+        return column.at[i].set(c * a - s * b).at[i + 1].set(s * a + c * b)
+
+    return jax.lax.fori_loop(0, m, rotate, column)
+
+
+def _back_substituted(triangle: Float[Array, "m m"], known: Array, size: Array):
+    """The first `size` unknowns of a triangular system; zero for the others."""
+    m = known.size
+
+    def solve(k, y):
+        i = m - 1 - k
+        value = _over(known[i] - triangle[i] @ y, triangle[i, i])
+        return y.at[i].set(jnp.where(i < size, value, 0))
+
+    return jax.lax.fori_loop(0, m, solve, jnp.zeros_like(known))
+
+
+def _norm(v: Array) -> Scalar:
+    return jnp.sqrt(jnp.vdot(v, v))
+
+
+def _over(part: Array, whole: Array) -> Array:
+    """part / whole, zero where the whole is."""
+    safe = whole != 0
+    return jnp.where(safe, part / jnp.where(safe, whole, 1), 0)
