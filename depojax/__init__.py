@@ -11,7 +11,8 @@ from depojax import io, plot, units
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
-from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
+from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
@@ -45,10 +46,14 @@ __all__ = [
     "RESULTS",
     "BinaryElectrolyte",
     "Cell",
+    "ConcentratedElectrolyte",
     "ConstantCurrent",
+    "FittedLaw",
     "Graded",
     "Grid",
+    "IdealDilute",
     "Metal",
+    "Properties",
     "PulsedCurrent",
     "SandSolution",
     "Scaffold",
