@@ -249,7 +249,7 @@ class ConcentratedElectrolyte(AbstractElectrolyte):
         max(c, tiny): in a `FittedLaw` κ/c is level near zero.
         """
         c = as_float(c)
-        return self.law(jnp.where(c > 0, c, 0 * c), self.temperature.astype(c.dtype))
+        return self.law(jnp.where(c < 0, 0, c), self.temperature.astype(c.dtype))
 
     def at(self, c: Any, T: Any = None) -> BinaryElectrolyte:
         """The solution with constant properties, those at c [mol m⁻³] and T [K].
