@@ -148,11 +148,15 @@ class Table(eqx.Module):
 def _limited_slopes(y: Array) -> Array:
     """Slopes per step along the last axis, such that cubics do not overshoot."""
     rise = jnp.diff(y, axis=-1)
-    a, b = rise[..., :-1], rise[..., 1:]
+    first = 2 * rise[..., :1] - rise[..., 1:2]  # as if the bend went on
+    last = 2 * rise[..., -1:] - rise[..., -2:-1]
+    r = jnp.concatenate([first, rise, last], axis=-1)
+    ends = (r[..., :-1] + r[..., 1:]) / 2
+    before, a, b, after = r[..., :-3], r[..., 1:-2], r[..., 2:-1], r[..., 3:]
+    slope = (7 * (a + b) - before - after) / 12  # of the fourth order
     steepest = 3 * jnp.minimum(jnp.abs(a), jnp.abs(b))
-    inner = jnp.sign(a) * jnp.minimum(jnp.abs(a + b) / 2, steepest)
-    inner = jnp.where(a * b > 0, inner, 0)
-    return jnp.concatenate([rise[..., :1], inner, rise[..., -1:]], axis=-1)
+    inner = jnp.where(a * b > 0, jnp.clip(slope, -steepest, steepest), 0)
+    return jnp.concatenate([ends[..., :1], inner, ends[..., -1:]], axis=-1)
 
 
 class ConcentratedElectrolyte(AbstractElectrolyte):
@@ -259,7 +263,7 @@ class ConcentratedElectrolyte(AbstractElectrolyte):
         T = self.temperature if T is None else T
         if isinstance(self.law, FittedLaw):
             self.law.check(c, T)
-        found = self.law(as_float(c), as_float(T))
+        found = _evaluate(self.law, as_float(c), as_float(T))
         return BinaryElectrolyte(
             concentration=c,
             diffusivity=found.diffusivity,
@@ -284,7 +288,9 @@ class ConcentratedElectrolyte(AbstractElectrolyte):
         else:
             samples = float(c) * _LOOKED_AT
         with jax.ensure_compile_time_eval():  # numbers, also inside of a jit
-            found = self.law(jnp.asarray(samples, c.dtype), T.astype(c.dtype))
+            found = _evaluate(
+                self.law, jnp.asarray(samples, c.dtype), T.astype(c.dtype)
+            )
         if not isinstance(found, Properties):
             raise refuse(
                 "law",
@@ -315,6 +321,11 @@ class ConcentratedElectrolyte(AbstractElectrolyte):
                     f"{value[bad][0]:g} at c = {samples[bad][0]:g} mol m⁻³",
                     "Give a FittedLaw with the range in which the fit holds.",
                 )
+
+
+@eqx.filter_jit
+def _evaluate(law: Law, c: Array, T: Array) -> Properties:
+    return law(c, T)  # compiled as one: operation by operation it takes seconds
 
 
 def _as_module(law: Any) -> Any:

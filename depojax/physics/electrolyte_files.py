@@ -1,7 +1,7 @@
 """Electrolytes of other people's parameter sets: PyBaMM's, and BPX files.
 
 Their properties are numbers, Python functions of (c, T), expressions or tables. All are
-looked at on a table, 257 concentrations by 7 temperatures, and become a `FittedLaw`
+looked at on a table, 257 concentrations by 11 temperatures, and become a `FittedLaw`
 around a `Table` that needs neither PyBaMM nor BPX. For functions as smooth as published
 fits it is within 1e-6 of them; kinks of a table of data are rounded by a cell of ours.
 """
@@ -37,7 +37,7 @@ _TEMPERATURE = "Initial temperature [K]"
 _REFERENCE = "Reference temperature [K]"
 _PROPERTIES = (_DIFFUSIVITY, _CONDUCTIVITY, _TRANSFERENCE, _FACTOR)
 
-_CONCENTRATIONS, _TEMPERATURES = 257, 7  # of the table
+_CONCENTRATIONS, _TEMPERATURES = 257, 11  # of the table
 _KELVIN = 20.0  # either side of the temperature, where no range is given
 
 _OPERATORS: dict[type, Callable[..., Any]] = {
@@ -156,7 +156,8 @@ def _look(
 ) -> np.ndarray:
     """`value` at every T and c, shape (T, c)."""
     try:
-        looked = np.stack([_along(value, c, float(kelvin), process) for kelvin in T])
+        with np.errstate(all="ignore"):  # infinities are refused below
+            looked = np.stack([_along(value, c, float(one), process) for one in T])
     except Exception as error:  # whatever a stranger's function raises
         raise refuse(
             key,

@@ -25,7 +25,7 @@ def valoen(temperature=298.15):
     )
 
 
-# Sand's time of a half-infinite solution with D(c). With u = c/c₀ − 1 at ξ = x/(2√(D₀t))
+# Sand's time of a half-infinite solution with D(c). With u = c/c₀ − 1, ξ = x/(2√(D₀t))
 # and s = √(t/τ₀), τ₀ the time at which ∂c/∂x = c₀/√(D₀τ₀):
 #   s ∂u/∂s = ½ ∂/∂ξ (D/D₀ ∂u/∂ξ) + ξ ∂u/∂ξ,   D/D₀ ∂u/∂ξ = 2s at ξ = 0
 def sand_constant(electrolyte, cells):
