@@ -427,8 +427,8 @@ def test_pybamm_symbols_and_functions_of_one_number():
     np.testing.assert_allclose(found.conductivity, 0.5, rtol=1e-12)
 
 
-# As PyBaMM 26.10 evaluates its sets ORegan2022 and Ai2020: c, T, D, κ, t₊, χ. (The χ
-# of Ai2020 has another reference temperature, so that it agrees at 294 K only.)
+# As PyBaMM 26.10 evaluates its sets ORegan2022 and Ai2020: D, κ, t₊, χ at c and T. (χ
+# of Ai2020 has another reference temperature; at 285 K t₊ is small, χ left out.)
 LANDESFEIND, VALOEN = "lipf6_ec_emc_landesfeind2019", "lipf6_pc_ec_dmc_valoen2005"
 AS_PYBAMM_HAS_IT = {
     (LANDESFEIND, 100.0, 310.0): (
@@ -451,7 +451,7 @@ def test_known_solutions_are_those_of_pybamm(at):
     name, c, T = at
     made = KNOWN[name](c, T)
     for field, value in zip(FIELDS, AS_PYBAMM_HAS_IT[at], strict=False):
-        np.testing.assert_allclose(getattr(made, field), value, rtol=1e-11)
+        np.testing.assert_allclose(getattr(made, field), value, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_known_solutions_are_those_of_pybamm(at):
     [
         (
             {"Electrolyte conductivity [S.m-1]": lambda c, T: 1.0 - c / 1000},
-            r"Electrolyte conductivity .*expected positive .*narrower concentration_range",
+            r"Electrolyte conductivity .*expected positive .*narrower",
         ),
         (
             {"Electrolyte diffusivity [m2.s-1]": "Nyman"},
