@@ -226,7 +226,8 @@ def napf6_ec_pc_chayambuka2022(c, T):
     Chayambuka et al., Electrochim. Acta 404 (2022) 139764,
     doi:10.1016/j.electacta.2021.139764, the set that PyBaMM ships; t₊ = 0.45 and χ = 1
     read. D and κ are smooth curves of ours within 2 and 6 % of the numbers of its
-    fig. A3 that we could read; the κ that PyBaMM has is 12 % higher at 0.5 M. D is ten times below that of NaPF₆ in other carbonates
+    fig. A3 that we could read; PyBaMM's own table has a higher κ, 0.404 S m⁻¹ at 0.15 M
+    and 0.72 at 0.5 M. D is ten times below that of NaPF₆ in other carbonates
     (Landesfeind, Hosaka, Graf, Kubota, Komaba & Gasteiger 2021): treat it as a set
     fitted to a cell, not as the truth.
     """

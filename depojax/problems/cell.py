@@ -113,6 +113,8 @@ class Cell(eqx.Module):
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
+                if kind is AbstractElectrolyte:
+                    name = "BinaryElectrolyte or ConcentratedElectrolyte"
                 raise refuse(
                     argument, f"a {name}", f"{type(value).__name__} {value!r:.60}"
                 )

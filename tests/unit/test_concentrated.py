@@ -257,7 +257,9 @@ def test_cells_take_either_and_sand_time_says_what_it_needs():
         dj.sand_time(cell, 100.0)
     with pytest.raises(ValueError, match="metal"):
         cell.replace(electrolyte=known("znso4_water"))
-    with pytest.raises(ValueError, match="electrolyte: expected a AbstractElectrolyte"):
+    with pytest.raises(
+        ValueError, match="expected a BinaryElectrolyte or Concentrated"
+    ):
         dj.Cell(cell.scaffold, KNOWN["lipf6_ec_emc"])  # type: ignore
 
 
