@@ -11,7 +11,8 @@ from depojax import io, plot, units
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
-from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
+from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
@@ -57,14 +58,18 @@ __all__ = [
     "RESULTS",
     "BinaryElectrolyte",
     "Cell",
+    "ConcentratedElectrolyte",
     "ConstantCurrent",
     "CurrentProfile",
     "CyclicVoltammetry",
+    "FittedLaw",
     "Galvanostatic",
     "Graded",
     "Grid",
+    "IdealDilute",
     "Metal",
     "Potentiostatic",
+    "Properties",
     "Protocol",
     "Pulse",
     "PulsedCurrent",

@@ -1,7 +1,8 @@
 """The cell file: a cell and a question in TOML, keys named like arguments.
 
     [scaffold]     generator = "foam", and the arguments of that generator
-    [electrolyte]  name = "lipf6_ec_emc" and its concentration, or the properties
+    [electrolyte]  name = "lipf6_ec_emc" and its concentration, or the properties;
+                   concentrated = true where they follow the local concentration
     [cell]         metal, separator, counter_electrode, plated_collector
     [sand]         current_density, and the other arguments of the question
     [numerics]     tolerance, max_steps, precision, …
@@ -23,7 +24,12 @@ from depojax.cli.generators import GENERATORS
 from depojax.cli.quantities import parse_quantity
 from depojax.cli.words import InputError
 from depojax.physics import electrolytes, metals
-from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.concentrated import ConcentratedElectrolyte
+from depojax.physics.electrolyte import (
+    AbstractElectrolyte,
+    BinaryElectrolyte,
+    IdealDilute,
+)
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import AbstractCurrent, PulsedCurrent, as_current
@@ -113,22 +119,38 @@ def check_precision(precision: Any) -> None:
         )
 
 
-def build_electrolyte(file: CellFile) -> BinaryElectrolyte:
+def build_electrolyte(file: CellFile) -> AbstractElectrolyte:
     """The electrolyte of a cell file: a known one, from its ions, or by properties."""
-    table = file.tables["electrolyte"]
+    table = dict(file.tables["electrolyte"])
     with file.place("electrolyte"):
+        concentrated = _true_or_false("concentrated", table.pop("concentrated", False))
         name = _word("name", table.get("name", ""))
         if name in electrolytes.KNOWN:
             solution = electrolytes.KNOWN[name]
             given = {key: value for key, value in table.items() if key != "name"}
-            known = ("concentration", "temperature")
+            known = ("concentration", "temperature", "concentrated")
             _check_keys(given, known, ("concentration",), f"the electrolyte {name}")
-            return solution(**{k: parse_quantity(v, k) for k, v in given.items()})
+            numbers: dict[str, Any] = {
+                k: parse_quantity(v, k) for k, v in given.items()
+            }
+            if concentrated:
+                return ConcentratedElectrolyte(solution, **numbers)
+            return solution(**numbers)
         from_ions = any("ion_diffusivity" in key for key in table)
         if not from_ions and "diffusivity" not in table:
             _refuse_electrolyte(name)
         make = BinaryElectrolyte.from_ions if from_ions else BinaryElectrolyte
-        return make(**_arguments(make, table, file, "an electrolyte"))
+        arguments = _arguments(make, table, file, "an electrolyte")
+        if not concentrated:
+            return make(**arguments)
+        if not from_ions:
+            raise InputError(
+                "concentrated: these properties are numbers. Name a known electrolyte, "
+                "or give the diffusivities of the ions."
+            )
+        ions = inspect.signature(IdealDilute).parameters
+        law = IdealDilute(**{k: arguments.pop(k) for k in ions if k in arguments})
+        return ConcentratedElectrolyte(law, **arguments)
 
 
 def _refuse_electrolyte(name: str) -> None:
@@ -284,9 +306,7 @@ def _turn(
     if key in _WHOLE:
         return _whole(key, value)
     if annotation is bool:
-        if not isinstance(value, bool):
-            raise InputError(f"{key}: expected true or false, got {value!r}.")
-        return value
+        return _true_or_false(key, value)
     if isinstance(value, list):
         values = as_float([parse_quantity(v, key) for v in value])
         return values if key in ("voxel_size", "phase") else Graded(values)
@@ -296,6 +316,12 @@ def _turn(
 def _word(key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"{key}: expected a word in quotes, got {value!r}.")
+    return value
+
+
+def _true_or_false(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{key}: expected true or false, got {value!r}.")
     return value
 
 

@@ -22,6 +22,7 @@ key = 7                     # of the random numbers
 name = "lipf6_ec_emc"       # or its diffusivity, transference_number and charge
 concentration = "1 M"
 temperature = 298.15        # K
+# concentrated = true       # properties follow the local concentration
 
 [cell]
 metal = "lithium"

@@ -19,7 +19,13 @@ import numpy as np
 from depojax._checks import refuse
 from depojax._types import is_traced
 from depojax.fv.grid import Grid
-from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.concentrated import (
+    ConcentratedElectrolyte,
+    FittedLaw,
+    PropertyTable,
+)
+from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
+from depojax.physics.electrolytes import KnownFit
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
@@ -55,9 +61,14 @@ CLASSES: dict[str, type] = {
         CurrentProfile,
         CyclicVoltammetry,
         Galvanostatic,
+        ConcentratedElectrolyte,
+        FittedLaw,
         Graded,
         Grid,
         History,
+        IdealDilute,
+        KnownFit,
+        PropertyTable,
         Metal,
         Potentiostatic,
         Protocol,
@@ -80,6 +91,11 @@ CLASSES: dict[str, type] = {
     )
 }
 _ENUMERATIONS: dict[str, Any] = {"RESULTS": RESULTS}
+
+_NO_LAW = (
+    "A file holds the laws of depojax.electrolytes, IdealDilute and what from_pybamm "
+    "or from_bpx read, but no law of your own: save with electrolyte.at(c)."
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -126,6 +142,7 @@ def _encode(value: Any, path: str, arrays: Arrays) -> Any:
             path or "solution",
             "a value made of depojax's own classes, arrays and words",
             f"a {kind.__name__}",
+            _NO_LAW if path.split(".")[-1] in ("law", "fit") else "",
         )
     fields = [field.name for field in dataclasses.fields(kind)]
     return {

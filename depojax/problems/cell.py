@@ -17,7 +17,7 @@ import numpy as np
 from depojax._checks import check_choice, check_integer, check_range, nearest, refuse
 from depojax._types import Cells, Faces, Scalar, as_float, concrete, static
 from depojax.fv.grid import Grid, stretched_widths
-from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.electrolyte import AbstractElectrolyte
 from depojax.physics.metals import Metal
 from depojax.scaffold.scaffold import Scaffold
 
@@ -71,7 +71,8 @@ class Cell(eqx.Module):
 
     Args:
         scaffold: the host; all of its surface is plated.
-        electrolyte: a `BinaryElectrolyte`.
+        electrolyte: a `BinaryElectrolyte`, with constant properties, or a
+            `ConcentratedElectrolyte`, whose properties follow c.
         metal: what is plated; its charge must be the cation's.
         separator: a `Separator`, or the thickness of a free gap [m], or None.
         counter_electrode: what stands at the far side:
@@ -86,7 +87,7 @@ class Cell(eqx.Module):
     """
 
     scaffold: Scaffold
-    electrolyte: BinaryElectrolyte
+    electrolyte: AbstractElectrolyte
     metal: Metal | None
     separator: Separator | None
     grid: Grid  # of the whole cell
@@ -97,7 +98,7 @@ class Cell(eqx.Module):
     def __init__(
         self,
         scaffold: Scaffold,
-        electrolyte: BinaryElectrolyte,
+        electrolyte: AbstractElectrolyte,
         *,
         metal: Metal | None = None,
         separator: Separator | Any = None,
@@ -106,12 +107,14 @@ class Cell(eqx.Module):
     ):
         for argument, value, kind in (
             ("scaffold", scaffold, Scaffold),
-            ("electrolyte", electrolyte, BinaryElectrolyte),
+            ("electrolyte", electrolyte, AbstractElectrolyte),
             ("metal", metal, Metal | None),
             ("plated_collector", plated_collector, bool),
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
+                if kind is AbstractElectrolyte:
+                    name = "BinaryElectrolyte or ConcentratedElectrolyte"
                 raise refuse(
                     argument, f"a {name}", f"{type(value).__name__} {value!r:.60}"
                 )

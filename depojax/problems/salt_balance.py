@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Bool, Int
 
+from depojax._checks import refuse
 from depojax._types import Cells, Scalar, static
 from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
 from depojax.fv.operators import conductances, without_ends
+from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.physics.transport import salt_uptake
 from depojax.problems.cell import Cell, Domain
 from depojax.problems.currents import AbstractCurrent, ConstantCurrent
@@ -118,8 +120,16 @@ def salt_balance(
 
     Its event is the depletion of the first place, or of a `share` of the plated area.
     """
+    electrolyte = cell.electrolyte
+    if not isinstance(electrolyte, BinaryElectrolyte):
+        raise refuse(
+            "electrolyte",
+            "constant properties, a BinaryElectrolyte",
+            f"a {type(electrolyte).__name__}",
+            "Take its snapshot: cell.replace(electrolyte=electrolyte.at(c)).",
+        )
     domain = cell.domain()
-    grid, electrolyte = domain.grid, cell.electrolyte
+    grid = domain.grid
     D, c0 = electrolyte.diffusivity, electrolyte.concentration
     smallest = [jax.lax.stop_gradient(jnp.min(width)) for width in grid.widths]
     volume = smallest[0] * smallest[1] * smallest[2]
