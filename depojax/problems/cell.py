@@ -13,13 +13,23 @@ from typing import Any, Literal, get_args
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from depojax._checks import check_choice, check_integer, check_range, nearest, refuse
+from depojax._checks import (
+    check_array_shape,
+    check_choice,
+    check_integer,
+    check_range,
+    nearest,
+    refuse,
+)
 from depojax._types import Cells, Faces, Scalar, as_float, concrete, static
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.physics.electrolyte import AbstractElectrolyte
+from depojax.physics.kinetics import AbstractKinetics
 from depojax.physics.metals import Metal
 from depojax.scaffold.scaffold import Scaffold
+from depojax.scaffold.solid import conductivity_field
 
 CounterElectrode = Literal["metal", "reservoir", "blocked", "half_infinite"]
 # Far beyond the diffusion layer of any run: 6 √(D t) = 0.1 m after ten days at 3e-10.
@@ -81,6 +91,19 @@ class Cell(eqx.Module):
             "blocked" — lets nothing pass;
             "half_infinite" — 0.1 m of still electrolyte, for growing cells.
         plated_collector: whether the collector plane z = 0 is plated where it is open.
+        kinetics: of plating on host and collector, see `depojax.ButlerVolmer`; by
+            default a reaction that needs no overpotential.
+        counter_kinetics: of the metal at the far side; by default as fast.
+        film_resistance: area resistance of the film (SEI) on the host [Ω m²], one
+            number or one per cell of the scaffold; a `Film` has one.
+        collector_film_resistance: the same on the open collector; by default that of
+            the host, where it is one number.
+        counter_film_resistance: the same on the counter electrode [Ω m²].
+        solid_conductivity: of the host for electrons [S m⁻¹], one number or one per
+            cell; by default all of it is at the potential of the collector. Of the
+            solid where the pores are resolved, else the effective one of the host.
+
+    `sand_time` spreads the current evenly where there are no `kinetics`.
 
     Raises `ValueError` for an unknown counter electrode, a metal of another charge, and
     a cell without any surface to plate.
@@ -91,6 +114,12 @@ class Cell(eqx.Module):
     metal: Metal | None
     separator: Separator | None
     grid: Grid  # of the whole cell
+    kinetics: AbstractKinetics | None
+    counter_kinetics: AbstractKinetics | None
+    film_resistance: Array  # [Ω m²]
+    collector_film_resistance: Scalar  # [Ω m²]
+    counter_film_resistance: Scalar  # [Ω m²]
+    solid_conductivity: Cells | None  # [S m-1]
     counter_electrode: CounterElectrode = static()
     plated_collector: bool = static()
     bath_cells: int = static()  # of a half-infinite bath, along z
@@ -104,12 +133,20 @@ class Cell(eqx.Module):
         separator: Separator | Any = None,
         counter_electrode: CounterElectrode = "metal",
         plated_collector: bool = True,
+        kinetics: AbstractKinetics | None = None,
+        counter_kinetics: AbstractKinetics | None = None,
+        film_resistance: Any = 0.0,
+        collector_film_resistance: Any = None,
+        counter_film_resistance: Any = 0.0,
+        solid_conductivity: Any = None,
     ):
         for argument, value, kind in (
             ("scaffold", scaffold, Scaffold),
             ("electrolyte", electrolyte, AbstractElectrolyte),
             ("metal", metal, Metal | None),
             ("plated_collector", plated_collector, bool),
+            ("kinetics", kinetics, AbstractKinetics | None),
+            ("counter_kinetics", counter_kinetics, AbstractKinetics | None),
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
@@ -134,6 +171,25 @@ class Cell(eqx.Module):
         self.separator = separator
         self.counter_electrode = counter_electrode
         self.plated_collector = plated_collector
+        self.kinetics = kinetics
+        self.counter_kinetics = counter_kinetics
+        if collector_film_resistance is None:
+            whole = np.ndim(film_resistance) == 0
+            collector_film_resistance = film_resistance if whole else 0.0
+        for argument, value in (
+            ("film_resistance", film_resistance),
+            ("collector_film_resistance", collector_film_resistance),
+            ("counter_film_resistance", counter_film_resistance),
+        ):
+            check_range(argument, value, 0.0, 1e3, "Ω m²")
+        if np.ndim(film_resistance) != 0:
+            check_array_shape("film_resistance", film_resistance, scaffold.shape)
+        self.film_resistance = as_float(film_resistance)
+        self.collector_film_resistance = as_float(collector_film_resistance)
+        self.counter_film_resistance = as_float(counter_film_resistance)
+        if solid_conductivity is not None:
+            solid_conductivity = conductivity_field(scaffold, solid_conductivity)
+        self.solid_conductivity = solid_conductivity
         bath = _bath_widths(scaffold.grid, counter_electrode)
         self.bath_cells = 0 if bath is None else bath.size
         self.grid = _whole_grid(scaffold.grid, separator, bath)

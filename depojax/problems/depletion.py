@@ -53,7 +53,7 @@ class DepletingBalance(AbstractBalance):
         gain = J * self.salt.inflow - self.uptake(t, y)[0]
         return gain - self.salt.loss * y - outflow
 
-    def exchange(self, t, y):
+    def exchange(self, t, y, rate):
         supply = self._current(t) * jnp.sum(self.salt.inflow)
         return supply - jnp.sum(self.uptake(t, y)[0]) - jnp.sum(self.salt.loss * y)
 

@@ -59,7 +59,7 @@ class SaltBalance(AbstractBalance):
         forcing = self.current.value(t) * (self.inflow - self.sink)
         return forcing - self.loss * y - outflow
 
-    def exchange(self, t, y):
+    def exchange(self, t, y, rate):
         forcing = jnp.sum(self.inflow) - jnp.sum(self.sink)
         return self.current.value(t) * forcing - jnp.sum(self.loss * y)
 
@@ -137,7 +137,7 @@ def salt_balance(
     per_current = salt_uptake(electrolyte, grid.footprint) / c0  # Σ N A/(J c₀)
     taken = per_current * (domain.wall_area / area)
     wall = jax.lax.stop_gradient(domain.wall_area) > 0
-    wall = wall & _well_connected(cell, domain) if cell.scaffold.resolved else wall
+    wall = wall & well_connected(cell, domain) if cell.scaffold.resolved else wall
     drop = jnp.where(wall, per_current / area * domain.wall_distance / D, 0.0)
     sides = boundary_terms(
         grid, domain.face_transmission, _far_side(cell, domain, per_current / D)
@@ -181,7 +181,7 @@ def steady_deviation(balance: SaltBalance, cell: Cell) -> tuple[Cells, Bool[Arra
     return u, good
 
 
-def _well_connected(cell: Cell, domain: Domain) -> Bool[Array, "x y z"]:
+def well_connected(cell: Cell, domain: Domain) -> Bool[Array, "x y z"]:
     """Cells reached from the far side through faces that are open by a percent.
 
     A corner of the pore that only a crack connects, as the sides of a sample cut them

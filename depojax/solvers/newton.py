@@ -37,9 +37,13 @@ class AbstractSystem(eqx.Module):
     def residual(self, x: PyTree) -> PyTree:
         """R(x), all equations in comparable units."""
 
+    def linearise(self, x: PyTree) -> tuple[PyTree, Any]:
+        """R(x), and the Jacobian there, a linear map."""
+        return jax.linearize(self.residual, x)
+
     @abc.abstractmethod
     def preconditioner(self, x: PyTree, jacobian: Any) -> AbstractPreconditioner:
-        """Roughly the inverse of the Jacobian at x, which is given as a linear map."""
+        """Roughly the inverse of the Jacobian at x, which `linearise` gave."""
 
     def advance(self, x: PyTree, step: PyTree) -> PyTree:
         """x + step, held back where the equations would lose their meaning."""
@@ -64,7 +68,7 @@ def find_root(system: AbstractSystem, guess: PyTree, target: Scalar) -> Root:
 
     def improve(state):
         x, _, steps, linear, _ = state
-        r, jacobian = jax.linearize(system.residual, x)
+        r, jacobian = system.linearise(x)
         size = norm(r)
         solved = _solve(system, x, jacobian, scaled(-1, r), _FORCING, 0.3 * target)
 
@@ -102,7 +106,7 @@ def followed(system: AbstractSystem, root: PyTree) -> PyTree:
     # One more step, from a residual of exactly zero: it only carries the derivative.
     r = system.residual(x)
     nothing = plus(jax.lax.stop_gradient(r), -1, r)
-    jacobian = jax.linearize(fixed.residual, x)[1]
+    jacobian = fixed.linearise(x)[1]
     rtol = _EXACT[str(jax.tree.leaves(x)[0].dtype)]
     return plus(x, 1, _solve(fixed, x, jacobian, nothing, rtol, 0.0).value)
 

@@ -198,6 +198,8 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             jax.debug.callback(report, t + dt, g / jnp.abs(g0), accept)
         vanishing = jnp.maximum(1e-12 * unit, jnp.finfo(dtype).eps * t)
         too_small = ~accept & ~rooting & (dt <= vanishing)
+        if settling is not None:
+            too_small = too_small | (~fine & state["jumped"])
         result = RESULTS.where(too_small, RESULTS.step_too_small, state["result"])
         result = RESULTS.where(too_small & ~good, RESULTS.linear_solve_failed, result)
         result = RESULTS.where(too_small & ~finite, RESULTS.nonfinite, result)

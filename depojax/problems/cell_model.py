@@ -1,0 +1,476 @@
+"""Salt, ionic and electronic current of a whole cell, driven by kinetics.
+
+    ∂(ε c)/∂t = ∇·(D ∇c) − (1 − t₊)/(z₊ν₊F) a i − i_l·∇t₊/(z₊ν₊F)
+    ∇·i_l = −a i,     i_l = −κ ∇φ_l + κ w ∇ln c,     w = (νRT/(z₊ν₊F)) (1 − t₊) χ
+    ∇·i_s = +a i,     i_s = −σ ∇φ_s
+    i = f(η, c_s, T),  η = φ_s − φ_l + i R_film      (φ_l against the same metal)
+
+Three surfaces react: the host's, the open collector below it, and the counter
+electrode, whose potential is zero. The potential V of the collector is an unknown,
+closed by  ∫ i dA = J A_footprint  or by  V = V_applied.
+
+In numbers the unknowns are u = c/c₀, ψ = φ F/(RT), and every current is divided by
+z₊ν₊F c₀D₀ [A m⁻¹], so that all equations are of one size; they are written per cell
+[m].
+
+Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Faces, Scalar, static
+from depojax.fv.grid import Grid
+from depojax.fv.operators import conductances, without_ends
+from depojax.physics.electrolyte import (
+    AbstractElectrolyte,
+    BinaryElectrolyte,
+    diffusion_potential,
+)
+from depojax.physics.interface import interface_current
+from depojax.physics.kinetics import AbstractKinetics, LinearKinetics
+from depojax.problems.cell import Cell, Domain
+from depojax.problems.salt_balance import well_connected
+from depojax.scaffold.scaffold import flood
+from depojax.scaffold.solid import solid_conductances
+from depojax.solvers.stencil import (
+    FaceStencil,
+    neighbour,
+    net_outflow,
+    padded,
+    rows,
+    unfolded,
+    wrapped,
+)
+from depojax.units import FARADAY, GAS_CONSTANT
+
+_FAST = 1e8  # i₀ of an electrode without overpotential [A m-2]
+_SMALLEST = 1e-9  # c/c₀ at which properties are asked for at least
+
+
+class Fields(eqx.Module):
+    """The unknowns of a step."""
+
+    c: Cells  # c/c₀ [-]
+    liquid: Cells  # φ_l F/(RT) [-]
+    solid: (
+        Cells | None
+    )  # φ_s F/(RT) [-]; None: the host is at the collector's potential
+    collector: Scalar  # V F/(RT) [-]
+
+
+class Surface(eqx.Module):
+    """A reacting surface, in all cells or in one layer of them."""
+
+    kinetics: AbstractKinetics
+    area: Array  # true area per cell [m²]
+    reach: Array  # wall distance over the transport factor on the way [m]
+    film: Array | Scalar  # area resistance [Ω m²]
+    layer: int | None = static(default=None)  # along z; None: all cells
+
+    def of(self, field: Array) -> Array:
+        """The cells of a field at this surface."""
+        return field if self.layer is None else field[..., self.layer]
+
+    def into_cells(self, values: Array, shape: tuple[int, ...]) -> Cells:
+        """`values` at the surface as a field that is zero elsewhere."""
+        if self.layer is None:
+            return values
+        return jnp.zeros(shape, values.dtype).at[..., self.layer].set(values)
+
+
+class Reactions(NamedTuple):
+    """Local current densities of the three surfaces [A m⁻²]; None where there is none."""
+
+    host: Cells
+    floor: Array | None
+    counter: Array | None
+
+
+class CellModel(eqx.Module):
+    """The discrete cell: geometry, properties, surfaces."""
+
+    grid: Grid
+    electrolyte: AbstractElectrolyte
+    pore_volume: Cells  # [m³]
+    faces: FaceStencil  # conductances between cells [m]
+    far: Array | None  # of the top faces, where a bath holds c₀ and φ_l = 0 [m]
+    solid_faces: FaceStencil | None  # over `unit`·F/RT [m]
+    contact: Array | None  # solid to collector [m]
+    host: Surface
+    floor: Surface | None
+    counter: Surface | None
+    in_pore: Bool[Array, "x y z"]
+    in_solid: Bool[Array, "x y z"]
+    wall: Bool[Array, "x y z"]  # of the host, where depletion is looked for
+    signed_reach: Cells  # the host's wall distance as it is [m]
+    far_feeds: bool = static(default=True)  # whether salt passes the far side
+
+    @property
+    def thermal_voltage(self) -> Scalar:
+        """RT/F [V]."""
+        return GAS_CONSTANT * self.electrolyte.temperature / FARADAY
+
+    @property
+    def reference_diffusivity(self) -> Scalar:
+        """D at c₀ [m² s⁻¹]."""
+        c0 = self.electrolyte.concentration
+        return jax.lax.stop_gradient(self.electrolyte.properties(c0).diffusivity)
+
+    @property
+    def unit(self) -> Scalar:
+        """z₊ν₊F c₀ D₀ [A m⁻¹], which currents are measured in."""
+        electrolyte = self.electrolyte
+        c0 = jax.lax.stop_gradient(electrolyte.concentration)
+        return electrolyte.charge_per_salt * FARADAY * c0 * self.reference_diffusivity
+
+    @property
+    def current_scale(self) -> Scalar:
+        """What currents in numbers [m] are like: near a limiting current."""
+        x, y, z = self.grid.lengths
+        return jax.lax.stop_gradient(x * y / jnp.minimum(z, 1e-3))
+
+    def transport(self, c: Cells) -> "Transport":
+        """The coefficients of the cells, as numbers."""
+        electrolyte = self.electrolyte
+        c0, D0 = electrolyte.concentration, self.reference_diffusivity
+        u = jnp.maximum(c, _SMALLEST)
+        p = electrolyte.properties(c0 * u)
+        kappa = p.conductivity * (self.thermal_voltage / self.unit)
+        drift = diffusion_potential(electrolyte, p) / self.thermal_voltage
+        return Transport(
+            u, p.diffusivity / D0, kappa, kappa * drift, p.transference_number
+        )
+
+    def reactions(self, x: Fields) -> Reactions:
+        """Local current densities at the three surfaces."""
+        transport = self.transport(x.c)
+        host = x.collector if x.solid is None else x.solid
+        return Reactions(
+            self.reaction(self.host, x, transport, host),
+            self._at(self.floor, x, transport, x.collector),
+            self._at(self.counter, x, transport, jnp.zeros_like(x.collector)),
+        )
+
+    def _at(self, surface: Surface | None, x, transport, potential):
+        if surface is None:
+            return None
+        return self.reaction(surface, x, transport, potential)
+
+    def reaction(
+        self, surface: Surface, x: Fields, transport: "Transport", potential: Array
+    ) -> Array:
+        """i [A m⁻²] at a surface whose metal is at `potential`."""
+        electrolyte = self.electrolyte
+        c0, scale = electrolyte.concentration, self.thermal_voltage
+        t = jax.tree.map(surface.of, transport)
+        liquid = surface.of(x.liquid)
+        # i = unit × number / distance: what one ampere per area does over `reach`.
+        number = surface.reach / self.unit
+        wet = surface.area > 0
+        return jnp.where(
+            wet,
+            interface_current(
+                surface.kinetics,
+                scale * (potential - liquid),
+                c0 * jnp.maximum(surface.of(x.c), 0),
+                electrolyte.temperature,
+                resistance=surface.film,
+                depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
+                liquid=scale / t.conduction * number,
+                diffusion_potential=scale * t.drift / t.conduction,
+            ),
+            0.0,
+        )
+
+    def flows(self, x: Fields, transport: "Transport") -> tuple[Cells, Cells]:
+        """What leaves each cell by transport: salt (as charge), and charge [m].
+
+        Salt is that which the reference to the local t₊ leaves: t₊ times the balance of
+        charge is taken from the balance of cations.
+        """
+        shape, periodic = self.grid.shape, self.grid.periodic
+
+        def laid_out(field):
+            return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
+
+        t = jax.tree.map(laid_out, transport)
+        c, liquid = laid_out(x.c), laid_out(x.liquid)
+        salt = charge = jnp.zeros_like(rows(c))
+        for axis in range(3):
+            for side in (-1, 1):
+
+                def beside(field, axis=axis, side=side):
+                    return neighbour(field, axis, side, shape)
+
+                def mean(field, beside=beside):
+                    return (rows(field) + beside(field)) / 2
+
+                g = self.faces.beside(axis, side)
+                drop = rows(c) - beside(c)
+                drift = mean(t.drift) / mean(t.concentration)
+                fall = rows(liquid) - beside(liquid)
+                current = g * (mean(t.conduction) * fall - drift * drop)
+                charge = charge + current
+                share = beside(t.cation_share) - rows(t.cation_share)
+                salt = salt + g * mean(t.diffusion) * drop + share / 2 * current
+        salt, charge = (
+            unfolded(flow, shape)[:, 1:-1, 1:-1] for flow in (salt, charge)
+        )
+        if self.far is not None:
+            top = jax.tree.map(lambda k: k[..., -1], transport)
+            ends = self.through_far_side(x.c[..., -1], x.liquid[..., -1], top)
+            salt = salt.at[..., -1].add(ends[0])
+            charge = charge.at[..., -1].add(ends[1])
+        return salt, charge
+
+    def through_far_side(
+        self, c: Array, liquid: Array, t: "Transport"
+    ) -> tuple[Array, Array]:
+        """Salt and charge that leave the top cells into a bath of c₀ at φ_l = 0."""
+        du, far = c - 1, self.far
+        if not self.far_feeds:
+            return jnp.zeros_like(du), far * t.conduction * liquid
+        drift = t.drift / ((t.concentration + 1) / 2)
+        return far * t.diffusion * du, far * (t.conduction * liquid - drift * du)
+
+    @property
+    def same_cation_share(self) -> bool:
+        """Whether t₊ is one number, known before anything is computed."""
+        return isinstance(self.electrolyte, BinaryElectrolyte)
+
+    def balances(
+        self, x: Fields, reactions: "Reactions"
+    ) -> tuple[Cells, Cells, Cells | None, Scalar]:
+        """What each cell loses: salt, ionic charge, electronic charge; and the current
+        that leaves through the collector [m]."""
+        transport = self.transport(x.c)
+        salt, liquid = self.flows(x, transport)
+        taken = [
+            surface.into_cells(surface.area * (i / self.unit), x.c.shape)
+            for surface, i in zip(self.surfaces, reactions, strict=True)
+            if surface is not None
+        ]
+        plated = sum(taken)
+        salt = salt + (1 - transport.cation_share) * plated
+        liquid = liquid + plated
+        out = jnp.zeros((), x.c.dtype)
+        if self.floor is not None:
+            out = out + jnp.sum(self.floor.area * (reactions.floor / self.unit))
+        if x.solid is None:
+            return salt, liquid, None, out + jnp.sum(taken[0])
+        solid = self.solid_flow(x.solid)
+        through = self.contact * (x.solid[..., 0] - x.collector)
+        solid = solid.at[..., 0].add(through) - taken[0]
+        return salt, liquid, solid, out + jnp.sum(through)
+
+    @property
+    def surfaces(self) -> tuple[Surface, Surface | None, Surface | None]:
+        """Host, open collector, counter electrode."""
+        return self.host, self.floor, self.counter
+
+    @property
+    def storage(self) -> Cells:
+        """What a cell stores per c/c₀ [m s]."""
+        return self.pore_volume / self.reference_diffusivity
+
+    @property
+    def safe_storage(self) -> Cells:
+        """`storage`, 1 where nothing is stored."""
+        return jnp.where(self.pore_volume > 0, self.storage, 1.0)
+
+    @property
+    def reacting_area(self) -> Cells:
+        """True area of all surfaces in each cell [m²]."""
+        shape = self.pore_volume.shape
+        there = [s for s in self.surfaces if s is not None]
+        return sum((s.into_cells(s.area, shape) for s in there[1:]), there[0].area)
+
+    def per_footprint(self, current: Scalar) -> Scalar:
+        """A current in numbers [m] as a current density [A m⁻²]."""
+        return current * (self.unit / self.grid.footprint)
+
+    def idle_where_no_solid(self, balance: Cells | None, potential: Cells | None):
+        """The electronic balance; where there is no solid, that its potential is 0."""
+        if balance is None:
+            return None
+        return jnp.where(self.in_solid, balance, self.current_scale * potential)
+
+    def wall_concentration(self, x: Fields, reactions: Reactions) -> Cells:
+        """c_s/c₀ beside the plated surfaces of each cell, infinite where is none."""
+        t = self.transport(x.c)
+        fall = (1 - t.cation_share) / t.diffusion / self.unit
+        host = x.c - fall * reactions.host * self.signed_reach
+        wall = jnp.where(self.wall, host, jnp.inf)
+        if self.floor is None:
+            return wall
+        floor = x.c[..., 0] - fall[..., 0] * reactions.floor * self.floor.reach
+        floor = jnp.where(self.floor.area > 0, floor, jnp.inf)
+        return wall.at[..., 0].min(floor)
+
+    def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
+        """Largest relative difference between the currents of all electrodes [-]."""
+        taken = [
+            None if s is None else jnp.sum(s.area * i) / self.grid.footprint
+            for s, i in zip(self.surfaces, reactions, strict=True)
+        ]
+        host, floor, counter = taken
+        plated = host if floor is None else host + floor
+        errors = [jnp.abs(plated - current_density)]
+        if counter is not None:
+            errors.append(jnp.abs(counter + current_density))
+        size = jnp.maximum(jnp.abs(current_density), 1e-6 * self._typical_current)
+        return jnp.max(jnp.stack(errors)) / size
+
+    @property
+    def _typical_current(self) -> Scalar:
+        return self.per_footprint(self.current_scale)
+
+    def solid_flow(self, potential: Cells) -> Cells:
+        """Electronic current that leaves each cell towards its neighbours [m]."""
+        assert self.solid_faces is not None
+        return net_outflow(self.solid_faces, potential)
+
+
+class Transport(eqx.Module):
+    """Coefficients in numbers, per cell."""
+
+    concentration: Array  # c/c₀, kept positive
+    diffusion: Array  # D/D₀
+    conduction: Array  # κ (RT/F) / unit
+    drift: Array  # the same times w F/(RT)
+    cation_share: Array  # t₊
+
+
+def above(field: Array, axis: int, wraps: bool) -> Array:
+    """The value in the next cell along an axis; at an end its own, or around."""
+    n = field.shape[axis]
+    first = jax.lax.slice_in_dim(field, 0, 1, axis=axis)
+    last = jax.lax.slice_in_dim(field, n - 1, n, axis=axis)
+    rest = jax.lax.slice_in_dim(field, 1, n, axis=axis)
+    return jnp.concatenate([rest, first if wraps else last], axis=axis)
+
+
+def _below(flux: Array, axis: int, wraps: bool) -> Array:
+    """The flux through the face below each cell, of that above."""
+    n = flux.shape[axis]
+    last = jax.lax.slice_in_dim(flux, n - 1, n, axis=axis)
+    rest = jax.lax.slice_in_dim(flux, 0, n - 1, axis=axis)
+    first = last if wraps else jnp.zeros_like(last)
+    return jnp.concatenate([first, rest], axis=axis)
+
+
+def cell_model(cell: Cell) -> CellModel:
+    """The discrete cell."""
+    scaffold, grid = cell.scaffold, cell.grid
+    domain = cell.domain()
+    kinetics = LinearKinetics(_FAST) if cell.kinetics is None else cell.kinetics
+    g = conductances(grid, domain.face_transmission)
+    signed = _onto(grid, scaffold.wall_distance)
+    film = cell.film_resistance
+    bath = cell.counter_electrode != "metal"
+    wall = (domain.wall_area > 0) & (_onto(grid, scaffold.surface_area) > 0)
+    if scaffold.resolved:
+        wall = wall & well_connected(cell, domain)
+    model = CellModel(
+        grid=grid,
+        electrolyte=cell.electrolyte,
+        pore_volume=domain.pore_fraction * grid.volumes,
+        faces=FaceStencil.of_conductance(
+            without_ends(g, grid.periodic), grid.periodic
+        ),
+        far=g[2][..., -1] if bath else None,
+        solid_faces=None,
+        contact=None,
+        host=Surface(
+            kinetics,
+            _onto(grid, scaffold.surface_area),
+            jnp.maximum(signed, 0),
+            _onto(grid, film) if film.ndim else film,
+        ),
+        floor=_floor(cell, kinetics) if cell.plated_collector else None,
+        counter=None if bath else _counter(cell, domain),
+        in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
+        in_solid=jnp.zeros(grid.shape, bool),
+        wall=jax.lax.stop_gradient(wall),
+        signed_reach=signed,
+        far_feeds=cell.counter_electrode != "blocked",
+    )
+    return model if cell.solid_conductivity is None else _with_solid(model, cell)
+
+
+def _with_solid(model: CellModel, cell: Cell) -> CellModel:
+    """The model with electrons that have to pass the host."""
+    grid = model.grid
+    per_number = model.thermal_voltage / model.unit
+    g = solid_conductances(cell.scaffold, cell.solid_conductivity)
+    contact = per_number * g[2][..., 0]
+    inner = _above_cells(without_ends(g, grid.periodic))
+    faces = tuple(per_number * _onto(grid, face) for face in inner)
+    ends = tuple(
+        jnp.concatenate([jax.lax.slice_in_dim(f, f.shape[a] - 1, None, axis=a), f], a)
+        for a, f in enumerate(faces)
+    )
+    bottom = ends[2].at[..., 0].set(contact)
+    held = contact > 0
+    solid = jnp.zeros(grid.shape, bool).at[..., 0].set(held)
+    for axis, face in enumerate(faces):
+        wraps = grid.periodic[axis]
+        solid = solid | (face > 0) | (_below(face, axis, wraps) > 0)
+    reached = flood((ends[0], ends[1], bottom), solid, grid.periodic, end=0)
+    # What no solid connects to the collector cannot plate.
+    alone = jnp.where(reached, model.host.area, 0.0)
+    return dataclasses.replace(
+        model,
+        solid_faces=FaceStencil.of_faces(faces, grid.periodic),
+        contact=contact,
+        in_solid=reached,
+        host=dataclasses.replace(model.host, area=alone),
+        wall=model.wall & reached,
+    )
+
+
+def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
+    """The collector where it is open to the electrolyte."""
+    scaffold = cell.scaffold
+    openness = (
+        scaffold.face_transmission[2][..., 0]
+        if scaffold.resolved
+        else scaffold.pore_fraction[..., 0]
+    )
+    area = openness * scaffold.grid.face_areas(2)[..., 0]
+    half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
+    return Surface(kinetics, area, half, cell.collector_film_resistance, 0)
+
+
+def _counter(cell: Cell, domain: Domain) -> Surface:
+    """The foil at the far side: whole behind a separator, else where the pore is."""
+    kinetics = cell.counter_kinetics
+    kinetics = LinearKinetics(_FAST) if kinetics is None else kinetics
+    grid = cell.grid
+    openness = domain.face_transmission[2][..., -1]
+    area = jnp.broadcast_to(grid.face_areas(2)[..., 0], openness.shape)
+    reach = jnp.broadcast_to(grid.widths[2][-1] / 2, openness.shape)
+    if cell.separator is None and cell.scaffold.resolved:
+        area = area * openness
+    else:
+        reach = reach / openness
+    return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
+
+
+def _onto(grid: Grid, field: Array) -> Array:
+    """A field over the host as one over the whole cell."""
+    return jnp.pad(field, [(0, 0), (0, 0), (0, grid.shape[2] - field.shape[2])])
+
+
+def _above_cells(faces: Faces) -> tuple[Cells, Cells, Cells]:
+    x, y, z = (
+        jax.lax.slice_in_dim(face, 1, None, axis=axis)
+        for axis, face in enumerate(faces)
+    )
+    return x, y, z

@@ -1,0 +1,255 @@
+"""The derivative of the coupled equations, as coefficients of faces and cells.
+
+Currents through a face depend on the two cells beside it, reactions on one cell: the
+Jacobian is a seven-point stencil for each pair of fields. Written down once per Newton
+step it is applied at the cost of reading its coefficients; what automatic
+differentiation keeps for the same is four times as much.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Scalar
+from depojax.problems.cell_model import CellModel, Fields, Reactions, Transport
+from depojax.solvers.stencil import (
+    Padded,
+    Rows,
+    neighbour,
+    net_outflow,
+    padded,
+    rows,
+    stored,
+    unfolded,
+    wrapped,
+)
+
+
+class FaceSlopes(eqx.Module):
+    """How what passes the faces above the cells along an axis follows the fields.
+
+    `charge` by salt below and above, and by the potential's fall; `flux` of salt by
+    salt below and above; `share`, which both cells lose, as `charge`.
+    """
+
+    charge: tuple[Padded, Padded, Padded]
+    flux: tuple[Padded, Padded]
+    share: tuple[Padded, Padded, Padded] | None  # None: t₊ is the same everywhere
+
+
+class ReactionSlopes(eqx.Module):
+    """Of the current that the surfaces of each cell take [m]."""
+
+    by_salt: tuple[Cells, Cells, Cells]  # host, floor, counter
+    by_liquid: tuple[Cells, Cells, Cells]
+
+
+class CellTangent(eqx.Module):
+    """The Jacobian of a stage: a linear map from Fields to Fields."""
+
+    model: CellModel
+    faces: tuple[FaceSlopes, FaceSlopes, FaceSlopes]
+    reactions: ReactionSlopes
+    far: tuple[Array, Array, Array] | None  # top: flux by c, charge by c and by φ
+    storage: Cells  # of salt, over a; and what else its row has of its own c
+    salt_share: Cells  # 1 − t₊
+    still: Bool[Array, ""]  # no salt moves
+    by_current: Bool[Array, ""]
+
+    def __call__(self, x: Fields) -> Fields:
+        """J x."""
+        model, scale = self.model, self.model.current_scale
+        salt, charge = self._flows(x.c, x.liquid)
+        host_metal = x.collector if x.solid is None else x.solid
+        metals = (host_metal, x.collector, jnp.zeros_like(x.collector))
+        slopes = zip(self.reactions.by_salt, self.reactions.by_liquid, strict=True)
+        host, floor, counter = (
+            by_c * x.c + by_l * (x.liquid - metal)
+            for (by_c, by_l), metal in zip(slopes, metals, strict=True)
+        )
+        plated = host + floor + counter
+        salt = salt + self.storage * x.c + self.salt_share * plated
+        salt = jnp.where(self.still, scale * x.c, salt)
+        out, solid = jnp.sum(floor), None
+        if x.solid is None:
+            out = out + jnp.sum(host)
+        else:
+            through = model.contact * (x.solid[..., 0] - x.collector)
+            solid = model.solid_flow(x.solid) - host
+            solid = solid.at[..., 0].add(through)
+            out = out + jnp.sum(through)
+        return Fields(
+            jnp.where(model.in_pore, salt, scale * x.c),
+            jnp.where(model.in_pore, charge + plated, scale * x.liquid),
+            model.idle_where_no_solid(solid, x.solid),
+            jnp.where(self.by_current, -out, scale * x.collector),
+        )
+
+    def _flows(self, c: Cells, liquid: Cells) -> tuple[Cells, Cells]:
+        shape, periodic = self.model.grid.shape, self.model.grid.periodic
+
+        def laid_out(field):
+            return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
+
+        c, liquid = laid_out(c), laid_out(liquid)
+        salt = charge = jnp.zeros_like(rows(c))
+        for axis, slopes in enumerate(self.faces):
+
+            def below(field, axis=axis):
+                return neighbour(field, axis, -1, shape)
+
+            def above(field, axis=axis):
+                return neighbour(field, axis, 1, shape)
+
+            here, fall = rows(c), rows(liquid) - above(liquid)
+            fall_below = below(liquid) - rows(liquid)
+
+            def through(k, here=here, fall=fall, above=above):
+                flow = rows(k[0]) * here + rows(k[1]) * above(c)
+                return flow + rows(k[2]) * fall if len(k) > 2 else flow
+
+            def from_below(k, here=here, fall=fall_below, below=below):
+                flow = below(k[0]) * below(c) + below(k[1]) * here
+                return flow + below(k[2]) * fall if len(k) > 2 else flow
+
+            charge = charge + through(slopes.charge) - from_below(slopes.charge)
+            salt = salt + through(slopes.flux) - from_below(slopes.flux)
+            if slopes.share is not None:
+                salt = salt + through(slopes.share) + from_below(slopes.share)
+        salt, charge = (unfolded(f, shape)[:, 1:-1, 1:-1] for f in (salt, charge))
+        if self.far is not None:
+            top = self.far
+            c, liquid = (unfolded(f, shape)[1:-1, 1:-1, -2] for f in (c, liquid))
+            salt = salt.at[..., -1].add(top[0] * c)
+            charge = charge.at[..., -1].add(top[1] * c + top[2] * liquid)
+        return salt, charge
+
+
+def cell_tangent(
+    model: CellModel,
+    x: Fields,
+    reactions: Reactions,
+    reacting: Callable[[Fields], Reactions],
+    a: Scalar,
+    still: Bool[Array, ""],
+    by_current: Bool[Array, ""],
+) -> CellTangent:
+    """The Jacobian of a stage at x, from the reactions there and their derivative.
+
+    `a` is that of the stage; `still` where no salt moves in it.
+    """
+    ones = jnp.ones_like(x.c)
+    t, slope = jax.jvp(model.transport, (x.c,), (ones,))
+    slopes = _reaction_slopes(model, x, reacting)
+    plated = sum(
+        surface.into_cells(surface.area * i, x.c.shape) / model.unit
+        for surface, i in zip(model.surfaces, reactions, strict=True)
+        if surface is not None and i is not None
+    )
+    return CellTangent(
+        model=model,
+        faces=_face_slopes(model, x, t, slope),
+        reactions=slopes,
+        far=_far_slopes(model, x),
+        storage=model.storage / a - slope.cation_share * plated,
+        salt_share=1 - t.cation_share,
+        still=still,
+        by_current=by_current,
+    )
+
+
+def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
+    shape, periodic = model.grid.shape, model.grid.periodic
+
+    def laid_out(field):
+        return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
+
+    def kept(values: Rows, axis: int) -> Padded:
+        whole = [wraps and a == axis for a, wraps in enumerate(periodic)]
+        return wrapped(stored(values), (whole[0], whole[1], whole[2]), shape)
+
+    same_share = model.same_cation_share
+    c, liquid = laid_out(x.c), laid_out(x.liquid)
+    t, slope = jax.tree.map(laid_out, (t, slope))
+    axes = []
+    for axis in range(3):
+
+        def above(field, axis=axis):
+            return neighbour(field, axis, 1, shape)
+
+        def mean(field, above=above):
+            return (rows(field) + above(field)) / 2
+
+        g = rows(model.faces.faces[axis])
+        rise, fall = above(c) - rows(c), rows(liquid) - above(liquid)
+        held = mean(t.concentration)
+        drift = mean(t.drift) / held
+        k = g * mean(t.conduction)
+        current = k * fall + g * drift * rise
+
+        def by_salt(end, side, g=g, rise=rise, fall=fall, held=held, drift=drift):
+            own = end(slope.drift) - drift * end(slope.concentration)
+            more = rise * own / held + fall * end(slope.conduction)
+            return g * (side * drift + more / 2)
+
+        charge = by_salt(rows, -1), by_salt(above, 1), k
+        D = mean(t.diffusion)
+        flux = (
+            g * (D - rise * rows(slope.diffusion) / 2),
+            -g * (D + rise * above(slope.diffusion) / 2),
+        )
+        share = None
+        if not same_share:
+            half = (above(t.cation_share) - rows(t.cation_share)) / 2
+            share = (
+                half * charge[0] - rows(slope.cation_share) / 2 * current,
+                half * charge[1] + above(slope.cation_share) / 2 * current,
+                half * k,
+            )
+            share = tuple(kept(v, axis) for v in share)
+        axes.append(
+            FaceSlopes(
+                tuple(kept(v, axis) for v in charge),
+                tuple(kept(v, axis) for v in flux),
+                share,
+            )
+        )
+    return axes[0], axes[1], axes[2]
+
+
+def _reaction_slopes(
+    model: CellModel, x: Fields, reacting: Callable[[Fields], Reactions]
+) -> ReactionSlopes:
+    ones, none = jnp.ones_like(x.c), jnp.zeros_like(x.c)
+    zero = jax.tree.map(jnp.zeros_like, x)
+
+    def per_cell(direction: Fields):
+        host, floor, counter = (
+            none
+            if surface is None
+            else surface.into_cells(surface.area * i, none.shape) / model.unit
+            for surface, i in zip(model.surfaces, reacting(direction), strict=True)
+        )
+        return host, floor, counter
+
+    return ReactionSlopes(
+        by_salt=per_cell(eqx.tree_at(lambda f: f.c, zero, ones)),
+        by_liquid=per_cell(eqx.tree_at(lambda f: f.liquid, zero, ones)),
+    )
+
+
+def _far_slopes(model: CellModel, x: Fields):
+    if model.far is None:
+        return None
+    c, liquid = x.c[..., -1], x.liquid[..., -1]
+    one = jnp.ones_like(c)
+
+    def flows(c, liquid):
+        return model.through_far_side(c, liquid, model.transport(c))
+
+    _, (salt_c, charge_c) = jax.jvp(flows, (c, liquid), (one, 0 * one))
+    _, (_, charge_l) = jax.jvp(flows, (c, liquid), (0 * one, one))
+    return salt_c, charge_c, charge_l

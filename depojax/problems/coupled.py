@@ -1,0 +1,243 @@
+"""The coupled cell in time: implicit stages, stops, and what is written down.
+
+Salt is stored; ionic and electronic current close at every moment (an index-1 system).
+A stage asks for
+
+    m(u) − a F(u, ψ) = known,     0 = currents(u, ψ),     J or V as imposed
+
+and is solved for all fields at once by Newton's method, see `cell_model` for the
+equations and `coupled_inverse` for the preconditioner.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Scalar, static
+from depojax.problems.cell_model import CellModel, Fields, Reactions
+from depojax.problems.cell_tangent import CellTangent, cell_tangent
+from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycle
+from depojax.problems.steps import Until
+from depojax.problems.waveforms import AbstractWaveform
+from depojax.solvers.newton import AbstractSystem, find_root, followed
+from depojax.solvers.tr_bdf2 import AbstractBalance
+from depojax.solvers.trees import plus
+
+_CLAMP = 20.0  # largest change of a potential per Newton step [RT/F]
+_KEPT = 0.1  # of the concentration, at least, per Newton step
+_INSTANT = 1e-9  # time to follow a jump [s]
+_AT_ONCE = 1e-8  # stages shorter than that move no salt [s]
+
+
+class CellState(eqx.Module):
+    """What a run carries from step to step."""
+
+    fields: Fields
+    reactions: Reactions  # local current densities [A m-2]
+    charge: Scalar  # passed per footprint, plating positive [C m-2]
+    plated: tuple[Cells, Array | None]  # charge per true area, host and floor [C m-2]
+
+
+class Drive(eqx.Module):
+    """What is imposed at a moment: J where `by_current`, else V."""
+
+    value: Scalar  # J [A m-2] or V F/(RT) [-]
+    by_current: Bool[Array, ""]
+
+
+class Stage(AbstractSystem):
+    """The equations of one implicit stage."""
+
+    model: CellModel
+    drive: Drive
+    known: Cells  # storage before the stage, and what was added to it
+    a: Scalar
+
+    def residual(self, x: Fields) -> Fields:
+        return self._closed(x, self.model.reactions(x))
+
+    def _closed(self, x: Fields, reactions: Reactions) -> Fields:
+        """What is left of all balances, for given reactions."""
+        model = self.model
+        salt, liquid, solid, out = model.balances(x, reactions)
+        salt = salt + (model.storage * x.c - self.known) / self.a
+        still = model.current_scale * (x.c - self.known / model.safe_storage)
+        salt = jnp.where(self._is_instant, still, salt)
+        asked = self.drive.value * (model.grid.footprint / model.unit)
+        by_voltage = model.current_scale * (x.collector - self.drive.value)
+        return Fields(
+            jnp.where(model.in_pore, salt, model.current_scale * (x.c - 1)),
+            jnp.where(model.in_pore, liquid, model.current_scale * x.liquid),
+            model.idle_where_no_solid(solid, x.solid),
+            jnp.where(self.drive.by_current, asked - out, by_voltage),
+        )
+
+    @property
+    def _is_instant(self) -> Bool[Array, ""]:
+        return self.a < _AT_ONCE
+
+    def linearise(self, x: Fields) -> tuple[Fields, CellTangent]:
+        reactions, slopes = jax.linearize(self.model.reactions, x)
+        by_current = self.drive.by_current
+        tangent = cell_tangent(
+            self.model, x, reactions, slopes, self.a, self._is_instant, by_current
+        )
+        return self._closed(x, reactions), tangent
+
+    def preconditioner(self, x: Fields, jacobian: CellTangent) -> FieldByField:
+        return inverse_of(jacobian, x)
+
+    def advance(self, x: Fields, step: Fields) -> Fields:
+        def clamped(value, change):
+            return value + jnp.clip(change, -_CLAMP, _CLAMP)
+
+        moved = jax.tree.map(clamped, x, step)
+        least = jnp.where(x.c > 0, _KEPT * x.c, -jnp.inf)
+        return eqx.tree_at(lambda f: f.c, moved, jnp.maximum(moved.c, least))
+
+
+class CoupledBalance(AbstractBalance):
+    """The coupled cell under one drive, up to the first of its stops."""
+
+    model: CellModel
+    drive: AbstractWaveform  # J [A m-2] or V [V], over the time of the step
+    by_current: Bool[Array, ""]
+    stops: tuple[Until, ...]
+    begun: Scalar  # charge that had passed when the step began [C m-2]
+    window: tuple[Scalar, Scalar] | None = None  # times within which the drive is read
+    tolerance: float = static(default=1e-10)
+
+    def storage(self, y: CellState) -> CellState:
+        stored = _salt_alone(y.fields, self.model.storage * y.fields.c)
+        return dataclasses.replace(y, fields=stored)
+
+    def rate(self, t, y: CellState) -> CellState:
+        salt, _, _, out = self.model.balances(y.fields, y.reactions)
+        gained = jnp.where(self.model.in_pore, -salt, 0.0)
+        return CellState(
+            _salt_alone(y.fields, gained),
+            jax.tree.map(jnp.zeros_like, y.reactions),
+            self.model.per_footprint(out),
+            _plating(y.reactions),
+        )
+
+    def exchange(self, t, y: CellState, rate: CellState) -> Scalar:
+        return jnp.sum(rate.fields.c)
+
+    def solve_stage(self, t, known: CellState, a, guess: CellState):
+        fixed, known_salt, a, guess_fields = jax.lax.stop_gradient(
+            (self, known.fields.c, a, guess.fields)
+        )
+        stage = fixed.stage(t, known_salt, a)
+        root = find_root(stage, guess_fields, fixed.target)
+        counts = jnp.stack([root.newton_steps, root.linear_iterations])
+        return self._with_sums(t, known, a, root.x), root.converged, counts
+
+    def follow_stage(self, t, known: CellState, a, y: CellState) -> CellState:
+        stage = self.stage(t, known.fields.c, a)
+        return self._with_sums(t, known, a, followed(stage, y.fields))
+
+    def _with_sums(self, t, known: CellState, a, fields: Fields) -> CellState:
+        """The state of a stage from its fields."""
+        reactions = self.model.reactions(fields)
+        new = CellState(fields, reactions, known.charge, known.plated)
+        rate = self.rate(t, new)
+        charge, plated = plus(
+            (known.charge, known.plated), a, (rate.charge, rate.plated)
+        )
+        return CellState(fields, reactions, charge, plated)
+
+    def uncounted(self):
+        return jnp.zeros(2, jnp.int32)  # Newton steps and linear iterations
+
+    def stage(self, t, known: Cells, a: Scalar) -> Stage:
+        """The equations of a stage at time t."""
+        value = self.imposed(t)
+        value = jnp.where(self.by_current, value, value / self.model.thermal_voltage)
+        return Stage(self.model, Drive(value, self.by_current), known, a)
+
+    @property
+    def target(self) -> Scalar:
+        """‖R‖₂ at which a stage is solved [m]."""
+        return self.tolerance * self.model.current_scale
+
+    def imposed(self, t) -> Scalar:
+        """J [A m⁻²] or V [V] at a time; at a jump that of the step in hand."""
+        if self.window is not None:
+            t = jnp.clip(t, *self.window)
+        return self.drive.value(t)
+
+    def damp(self, y: CellState, a, error: CellState) -> CellState:
+        cycle = salt_cycle(self.model, y.fields, a)
+        nothing = jax.tree.map(jnp.zeros_like, error)
+        return eqx.tree_at(lambda e: e.fields.c, nothing, cycle(error.fields.c / a))
+
+    def size(self, error: CellState) -> Scalar:
+        """Root mean square over the reacting surfaces, where the answer is decided."""
+        area = self.model.reacting_area
+        square = jnp.sum(area * error.fields.c**2)
+        return jnp.sqrt(square / jnp.sum(area))
+
+    def event(self, t, y: CellState) -> Scalar:
+        observed = self.observe(t, y)
+        margins = [stop.margin(t, observed) for stop in self.stops]
+        return jnp.min(jnp.stack(margins)) if margins else jnp.ones_like(t)
+
+    def observe(self, t, y: CellState) -> dict[str, Scalar]:
+        """Numbers of the cell at a moment; of the step: its time and charge."""
+        model = self.model
+        reactions = y.reactions
+        out = model.balances(y.fields, reactions)[3]
+        wall = model.wall_concentration(y.fields, reactions)
+        areas = [s.area for s in (model.host, model.floor) if s is not None]
+        local = [i for i in (reactions.host, reactions.floor) if i is not None]
+        plated = sum(jnp.sum(a * i) for a, i in zip(areas, local, strict=True))
+        true_area = sum(jnp.sum(a) for a in areas)
+        highest = jnp.max(jnp.stack([jnp.max(jnp.abs(i)) for i in local]))
+        current = model.per_footprint(out)
+        return {
+            "time": t,
+            "charge": y.charge - self.begun,
+            "voltage": y.fields.collector * model.thermal_voltage,
+            "current_density": current,
+            "lowest_wall_concentration": jnp.min(wall),
+            "mean_local_current_density": plated / true_area,
+            "highest_local_current_density": highest,
+            "charge_imbalance": model.imbalance(reactions, current),
+        }
+
+    def during(self, t, dt):
+        edge = 1e-6 * dt
+        return dataclasses.replace(self, window=(t + edge, t + dt - edge))
+
+    def next_switch(self, t):
+        return self.drive.next_switch(t)
+
+    @property
+    def settling_time(self):
+        return jnp.asarray(_INSTANT, self.begun.dtype)
+
+
+def at_rest(model: CellModel) -> CellState:
+    """Uniform salt, no potentials, nothing plated."""
+    ones = jnp.ones_like(model.pore_volume)
+    none = jnp.zeros((), ones.dtype)
+    solid = None if model.solid_faces is None else 0 * ones
+    still = [None if s is None else jnp.zeros_like(s.area) for s in model.surfaces]
+    reactions = Reactions(*still)
+    return CellState(
+        Fields(ones, 0 * ones, solid, none), reactions, none, _plating(reactions)
+    )
+
+
+def _salt_alone(fields: Fields, c: Cells) -> Fields:
+    nothing = jax.tree.map(jnp.zeros_like, fields)
+    return dataclasses.replace(nothing, c=c)
+
+
+def _plating(reactions: Reactions) -> tuple[Cells, Array | None]:
+    """The part of the reactions that the working electrode books."""
+    return reactions.host, reactions.floor

@@ -1,0 +1,174 @@
+"""The preconditioner of the coupled cell: multigrid, field by field.
+
+    salt        storage/Δt − ∇·D∇ + (1 − t₊) ∂i/∂c
+    liquid      −∇·κ∇ + ∂i/∂φ of all surfaces
+    solid       −∇·σ∇ + ∂i/∂φ of the host + contact with the collector
+    both        the sum of the last two, for potentials that move as one
+
+One W-cycle for each in turn, on the residual that those before have left. Before them
+two shapes without gradients are set right: solid and collector against the liquid, and
+all potentials against the counter electrode.
+
+The fields are gone through by a loop over stacked coefficients: the cycle is a large
+program, and stands here once.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from depojax._types import Cells, Scalar, static
+from depojax.problems.cell_model import CellModel, Fields
+from depojax.problems.cell_tangent import CellTangent
+from depojax.solvers.gmres import AbstractPreconditioner
+from depojax.solvers.multigrid import Cycle, build_hierarchy
+from depojax.solvers.stencil import (
+    FaceStencil,
+    neighbour,
+    padded,
+    rows,
+    stored,
+    wrapped,
+)
+from depojax.solvers.trees import plus
+
+
+class FieldByField(AbstractPreconditioner):
+    """Multigrid cycles for one field after the other."""
+
+    jacobian: CellTangent
+    like: Fields
+    cycles: Cycle  # stacked
+    parts: Array  # share of salt, liquid and solid in each cycle
+    stiffness: tuple[Scalar, Scalar]  # of the two shapes
+    idle: Fields  # inverse coefficients where there is no equation of the cell
+    transposed: bool = static(default=False)
+
+    def transpose(self) -> "FieldByField":
+        return dataclasses.replace(self, transposed=not self.transposed)
+
+    def __call__(self, residual: Fields) -> Fields:
+        apply: Any = self.jacobian
+        if self.transposed:
+            flipped = jax.linear_transpose(apply, self.like)
+
+            def apply(x):
+                return flipped(x)[0]
+
+        def improve(x, now):
+            cycle, (salt, liquid, solid) = now
+            r = plus(residual, -1, apply(x))
+            seen = salt * r.c + liquid * r.liquid
+            if r.solid is not None:
+                seen = seen + solid * r.solid
+            found = cycle(seen)
+            return _added(x, salt * found, liquid * found, solid * found), None
+
+        start = plus(
+            self._shapes(residual), 1, jax.tree.map(jnp.multiply, self.idle, residual)
+        )
+        stages = (self.cycles, self.parts)
+        return jax.lax.scan(improve, start, stages, reverse=self.transposed)[0]
+
+    def _shapes(self, r: Fields) -> Fields:
+        """Solid and collector as one; all potentials as one."""
+        host = r.collector + (0 if r.solid is None else jnp.sum(r.solid))
+        host_part = host / self.stiffness[0]
+        all_part = (host + jnp.sum(r.liquid)) / self.stiffness[1]
+        moved = host_part + all_part
+        in_pore, in_solid = self.idle.liquid == 0, None
+        solid = None
+        if r.solid is not None:
+            in_solid = self.idle.solid == 0
+            solid = jnp.where(in_solid, moved, 0.0)
+        liquid = jnp.where(in_pore, all_part, 0.0)
+        return Fields(jnp.zeros_like(r.c), liquid, solid, moved)
+
+
+def _added(x: Fields, salt: Cells, liquid: Cells, solid: Cells) -> Fields:
+    solid = None if x.solid is None else x.solid + solid
+    return Fields(x.c + salt, x.liquid + liquid, solid, x.collector)
+
+
+def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
+    """Roughly the inverse of the Jacobian of a stage at x."""
+    model, dtype = tangent.model, x.c.dtype
+    t = model.transport(x.c)
+    none = jnp.zeros_like(x.c)
+    still, by_current = tangent.still, tangent.by_current
+
+    def upright(k: Cells) -> Cells:
+        return jnp.maximum(k, 0)
+
+    host, floor, counter = map(upright, tangent.reactions.by_liquid)
+    by_salt = sum(map(upright, tangent.reactions.by_salt))
+    far = none if model.far is None else none.at[..., -1].set(model.far)
+    at_far = counter + far * t.conduction
+    uptake = tangent.salt_share * by_salt
+    if model.far_feeds:
+        uptake = uptake + far * t.diffusion
+    mass = jnp.where(model.in_pore, upright(tangent.storage), 0)
+    mass = jnp.where(still, model.current_scale, mass)
+    diffusion = at_faces(model, t.diffusion)
+    uptake, diffusion = jax.tree.map(
+        lambda k: jnp.where(still, 0, k), (uptake, diffusion)
+    )
+    ionic = at_faces(model, t.conduction)
+    coefficients = [
+        (mass + uptake, diffusion),
+        (host + floor + at_far, ionic),
+    ]
+    parts = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
+    if model.solid_faces is not None:
+        contact = none.at[..., 0].set(model.contact)
+        together = jax.tree.map(jnp.add, ionic, model.solid_faces)
+        both = (at_far + floor + contact, together)
+        alone = (host + contact, model.solid_faces)
+        coefficients = [coefficients[0], both, alone, coefficients[1]]
+        parts = [parts[0], (0.0, 1.0, 1.0), (0.0, 0.0, 1.0), parts[1]]
+    stacked = jax.tree.map(lambda *k: jnp.stack(k).astype(jnp.float32), *coefficients)
+    cycles = jax.lax.map(lambda k: cycle_of(model, *k), stacked)
+    by_host = jnp.sum(host) + jnp.sum(floor)
+    by_host = jnp.where(by_current, by_host, model.current_scale)
+    idle = jnp.where(model.in_pore, 0.0, 1 / model.current_scale)
+    idle_solid = None
+    if x.solid is not None:
+        idle_solid = jnp.where(model.in_solid, 0.0, 1 / model.current_scale)
+    return FieldByField(
+        jacobian=tangent,
+        like=x,
+        cycles=cycles,
+        parts=jnp.asarray(parts, dtype),
+        stiffness=(by_host, jnp.where(by_current, jnp.sum(at_far), jnp.inf)),
+        idle=Fields(idle, idle, idle_solid, jnp.zeros((), dtype)),
+    )
+
+
+def salt_cycle(model: CellModel, x: Fields, a: Scalar) -> Cycle:
+    """Roughly the inverse of  storage/a − ∇·D∇."""
+    t = model.transport(x.c)
+    loss = jnp.zeros_like(x.c)
+    if model.far is not None and model.far_feeds:
+        loss = loss.at[..., -1].add(model.far * t.diffusion[..., -1])
+    return cycle_of(model, model.storage / a + loss, at_faces(model, t.diffusion))
+
+
+def cycle_of(model: CellModel, loss: Cells, stencil: FaceStencil) -> Cycle:
+    """The W-cycle of  loss − ∇·(stencil ∇)."""
+    hierarchy = build_hierarchy(model.grid, None, loss, stencil, jnp.float32)
+    return hierarchy.cycle(jnp.zeros((), jnp.float32))
+
+
+def at_faces(model: CellModel, coefficient: Cells) -> FaceStencil:
+    """Conductances between cells for a coefficient of the liquid."""
+    faces, shape = model.faces, model.grid.shape
+    k = wrapped(padded(coefficient), model.grid.periodic, shape)
+    x, y, z = (
+        stored(rows(g) * (rows(k) + neighbour(k, axis, 1, shape)) / 2)
+        for axis, g in enumerate(faces.faces)
+    )
+    x = wrapped(x, (model.grid.periodic[0], False, False), shape)
+    return FaceStencil((x, y, z), faces.shape, faces.periodic)
