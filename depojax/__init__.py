@@ -12,8 +12,17 @@ from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
 from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.film import Film
+from depojax.physics.kinetics import (
+    ButlerVolmer,
+    LinearKinetics,
+    Marcus,
+    MarcusHushChidsey,
+    Tafel,
+)
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
+from depojax.problems.fitting import fit_kinetics
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.protocols import ConstantCurrent, PulsedCurrent
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
@@ -44,10 +53,15 @@ from depojax.solvers.time import Steps
 __all__ = [
     "RESULTS",
     "BinaryElectrolyte",
+    "ButlerVolmer",
     "Cell",
     "ConstantCurrent",
+    "Film",
     "Graded",
     "Grid",
+    "LinearKinetics",
+    "Marcus",
+    "MarcusHushChidsey",
     "Metal",
     "PulsedCurrent",
     "SandSolution",
@@ -55,6 +69,7 @@ __all__ = [
     "Separator",
     "SolveError",
     "Steps",
+    "Tafel",
     "Tortuosity",
     "TortuosityMap",
     "aligned_channels",
@@ -63,6 +78,7 @@ __all__ = [
     "effective_diffusivity",
     "electrolytes",
     "fibre_mat",
+    "fit_kinetics",
     "foam",
     "foil",
     "gaussian_random_field",

