@@ -36,8 +36,8 @@ class Film(eqx.Module):
 
     Both are numbers or arrays over the places of the metal. No film is thickness 0.
 
-    Raises `ValueError` for what is no number, carries the wrong unit, or for shapes that
-    do not go together.
+    Raises `ValueError` for what is no number or carries the wrong unit, and for shapes
+    that do not go together.
     Good values: 10–50 nm and 1e-7 to 1e-5 S m⁻¹ on lithium in carbonates, which make
     1e-3 to 0.1 Ω m² (10 to 1000 Ω cm²).
     """

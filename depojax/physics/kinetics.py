@@ -165,7 +165,9 @@ class LinearKinetics(AbstractKinetics):
         **law: Unpack[Law],
     ):
         check_range("transfer_sum", transfer_sum, 0.0, 8.0, open_low=True)
-        self.exchange_current_density = _law(exchange_current_density, law)
+        self.exchange_current_density = ExchangeCurrentDensity(
+            exchange_current_density, **law
+        )
         self.transfer_sum = as_float(transfer_sum)
 
     def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
@@ -189,7 +191,9 @@ class Tafel(AbstractKinetics):
         **law: Unpack[Law],
     ):
         _check_transfer("cathodic_transfer", cathodic_transfer)
-        self.exchange_current_density = _law(exchange_current_density, law)
+        self.exchange_current_density = ExchangeCurrentDensity(
+            exchange_current_density, **law
+        )
         self.cathodic_transfer = as_float(cathodic_transfer)
 
     def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
@@ -221,12 +225,19 @@ class ButlerVolmer(AbstractKinetics):
         cathodic_transfer: Any = 0.5,
         anodic_transfer: Any = 0.5,
         exponent: Any = None,
-        **law: Unpack[Law],
+        reference_concentration: Any = 1000.0,
+        activation_energy: Any = 0.0,
+        reference_temperature: Any = ROOM_TEMPERATURE,
     ):
         _check_transfer("cathodic_transfer", cathodic_transfer)
         _check_transfer("anodic_transfer", anodic_transfer)
-        law["exponent"] = anodic_transfer if exponent is None else exponent
-        self.exchange_current_density = _law(exchange_current_density, law)
+        self.exchange_current_density = ExchangeCurrentDensity(
+            exchange_current_density,
+            anodic_transfer if exponent is None else exponent,
+            reference_concentration,
+            activation_energy,
+            reference_temperature,
+        )
         self.cathodic_transfer = as_float(cathodic_transfer)
         self.anodic_transfer = as_float(anodic_transfer)
 
@@ -257,7 +268,9 @@ class Marcus(AbstractKinetics):
         **law: Unpack[Law],
     ):
         _check_reorganisation(reorganisation_energy)
-        self.exchange_current_density = _law(exchange_current_density, law)
+        self.exchange_current_density = ExchangeCurrentDensity(
+            exchange_current_density, **law
+        )
         self.reorganisation_energy = as_float(reorganisation_energy)
 
     def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
@@ -298,7 +311,9 @@ class MarcusHushChidsey(AbstractKinetics):
                 "one number",
                 f"shape {jnp.shape(reorganisation_energy)}",
             )
-        self.exchange_current_density = _law(exchange_current_density, law)
+        self.exchange_current_density = ExchangeCurrentDensity(
+            exchange_current_density, **law
+        )
         self.reorganisation_energy = as_float(reorganisation_energy)
 
     def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
@@ -311,10 +326,6 @@ class MarcusHushChidsey(AbstractKinetics):
         # 2 sinh(h/2) is e^{t/2} from here on: both are held, and nothing overflows.
         h = jnp.clip(h, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
         return -2 * jnp.sinh(h / 2) * jnp.exp(L - jnp.abs(h) / 2)
-
-
-def _law(value: Any, law: Law) -> ExchangeCurrentDensity:
-    return ExchangeCurrentDensity(value, **law)
 
 
 def _check_transfer(argument: str, value: Any) -> None:

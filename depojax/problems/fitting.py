@@ -12,7 +12,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float
 
@@ -58,7 +57,7 @@ class KineticsFit(eqx.Module):
 
     @property
     def deviation(self) -> Scalar:
-        """Root mean square of the residual [-]; relative if no uncertainty was given."""
+        """Root mean square of the residual [-]; relative by default."""
         return jnp.sqrt(jnp.mean(self.residual**2))
 
 
@@ -110,7 +109,7 @@ def fit_kinetics(
             "at least one name, and more points than names",
             f"{list(names)} for {eta.size} points",
         )
-    known = ["resistance", *(f for f in vars(kinetics))]
+    known = ["resistance", *vars(kinetics)]
     for name in names:
         check_choice("free", name, known)
     u = jnp.abs(i) if uncertainty is None else as_float(uncertainty)
@@ -119,36 +118,19 @@ def fit_kinetics(
     start = (kinetics, as_float(resistance))
     first = jnp.stack([_get(start, name) for name in names])
     check_plausible("free", first, 1e-30, 1e30, "SI units", "a positive start")
-    T, c = as_float(temperature), as_float(concentration)
-
-    def model(logs):
-        return _with(start, names, jnp.exp(logs))
-
-    def residual(logs, _):
-        law, R = model(logs)
-        found = interface_current(law, eta, c, T, resistance=R, depletion=0.0)
-        return (found - i) / u
-
-    tolerance = float(jnp.finfo(eta.dtype).eps) ** 0.75
-    solution = optx.least_squares(
-        residual,
-        optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance),
-        jnp.log(first),
-        max_steps=max_steps,
-        throw=False,
+    conditions = (eta, i, u, as_float(concentration), as_float(temperature))
+    logs, left, spread, ended, steps = _minimise(
+        start, jnp.log(first), conditions, names, max_steps
     )
-    if solution.result != optx.RESULTS.successful:
+    law, R = _with(start, names, jnp.exp(logs))
+    if not ended:
         raise SolveError(
             f"The fit did not end within {max_steps} steps. Start closer: i₀ within a "
             "factor of ten; leave out what the data cannot tell.",
-            model(solution.value),
+            law,
         )
-    left = residual(solution.value, None)
-    J = jax.jacfwd(residual)(solution.value, None)
-    variance = jnp.sum(left**2) / (eta.size - len(names))
-    covariance = variance * jnp.linalg.inv(J.T @ J)
-    values = jnp.exp(solution.value)
-    law, R = model(solution.value)
+    covariance = spread * jnp.sum(left**2) / (eta.size - len(names))
+    values = jnp.exp(logs)
     return KineticsFit(
         kinetics=law,
         resistance=R,
@@ -157,8 +139,33 @@ def fit_kinetics(
         covariance=covariance,
         residual=left,
         free=names,
-        steps=int(np.asarray(solution.stats["num_steps"])),
+        steps=int(steps),
     )
+
+
+@eqx.filter_jit
+def _minimise(start, logs, conditions, names, max_steps):
+    """ln p where it is least, residual, (JᵀJ)⁻¹, whether it ended, steps."""
+    eta, i, u, c, T = conditions
+
+    def residual(logs, _):
+        law, R = _with(start, names, jnp.exp(logs))
+        found = interface_current(law, eta, c, T, resistance=R, depletion=0.0)
+        return (found - i) / u
+
+    tolerance = float(jnp.finfo(eta.dtype).eps) ** 0.75
+    solution = optx.least_squares(
+        residual,
+        optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance),
+        logs,
+        max_steps=max_steps,
+        throw=False,
+    )
+    logs = solution.value
+    J = jax.jacfwd(residual)(logs, None)
+    ended = solution.result == optx.RESULTS.successful
+    steps = solution.stats["num_steps"]
+    return logs, residual(logs, None), jnp.linalg.inv(J.T @ J), ended, steps
 
 
 def _leaf(start, name):
