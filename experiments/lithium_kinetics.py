@@ -128,7 +128,7 @@ def row(name: str, law: str, fit: Any) -> Row:
 
 def draw(curves: Curves, fits: dict[str, dict[str, Any]]):
     """One panel for each electrolyte: |i| against η, logarithmic."""
-    figure = new_figure(2.9, width=2.7 * max(len(curves), 2))
+    figure = new_figure(3.2, width=max(2.7 * len(curves), 7.0))
     panels = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
     unit = mA / cm**2
     for axes, (name, (eta, i)) in zip(panels, curves.items(), strict=True):
@@ -147,7 +147,10 @@ def draw(curves: Curves, fits: dict[str, dict[str, Any]]):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(r"|current density| (mA cm$^{-2}$)", fontsize=9)
-    panels[-1].legend(frameon=False, fontsize=7, loc="lower right")
+    lines = panels[0].get_legend_handles_labels()
+    figure.legend(
+        *lines, frameon=False, fontsize=8, loc="outside lower center", ncols=5
+    )
     return figure
 
 

@@ -26,6 +26,7 @@ from typing import Any, TypedDict, Unpack
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
@@ -305,11 +306,11 @@ class MarcusHushChidsey(AbstractKinetics):
         **law: Unpack[Law],
     ):
         _check_reorganisation(reorganisation_energy)
-        if jnp.ndim(reorganisation_energy) != 0:
+        if np.ndim(reorganisation_energy) != 0:
             raise refuse(
                 "reorganisation_energy",
                 "one number",
-                f"shape {jnp.shape(reorganisation_energy)}",
+                f"shape {np.shape(reorganisation_energy)}",
             )
         self.exchange_current_density = ExchangeCurrentDensity(
             exchange_current_density, **law
