@@ -87,7 +87,7 @@ def test_marcus_hush_chidsey_against_its_integral(lam):
         def integrand(x):
             return mp.exp(-((x - h) ** 2) / (4 * lam)) * mp.sech(x / 2)
 
-        far = [0, h, h - lam] + [h - lam + k * lam**0.5 for k in (-24, -6, 6, 24)]
+        far = [0, h, h - lam] + [h - lam + k * lam**0.5 for k in range(-24, 25, 3)]
         ends = sorted({-80, *(max(mp.mpf(x), -79) for x in far), h + 24 * lam**0.5})
         return mp.quad(integrand, ends)
 
