@@ -441,7 +441,7 @@ def test_fit_of_film_and_its_errors():
     assert fit.kinetics.cathodic_transfer == 0.5
     np.testing.assert_allclose(fit.deviation, 0.02, rtol=0.3)
     np.testing.assert_allclose(
-        fit.standard_errors, true * np.sqrt(np.diag(fit.covariance)), rtol=0.05
+        fit.standard_errors, fit.values * np.sqrt(np.diag(fit.covariance)), rtol=1e-12
     )
 
 

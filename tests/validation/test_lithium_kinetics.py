@@ -1,4 +1,4 @@
-"""The experiment on lithium's kinetics runs without its data and finds what made them."""
+"""The experiment on lithium's kinetics runs without its data, and reads them."""
 
 import csv
 import importlib.util

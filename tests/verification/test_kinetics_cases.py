@@ -84,12 +84,9 @@ def test_marcus_hush_chidsey(lam):
 @pytest.mark.parametrize("lam", [1.0, 4.0, 12.0, 30.0, 58.0])
 def test_marcus_hush_chidsey_against_its_integral(lam):
     def rate(h):
-        def integrand(x):
-            return mp.exp(-((x - h) ** 2) / (4 * lam)) * mp.sech(x / 2)
-
-        far = [0, h, h - lam] + [h - lam + k * lam**0.5 for k in range(-24, 25, 3)]
-        ends = sorted({-80, *(max(mp.mpf(x), -79) for x in far), h + 24 * lam**0.5})
-        return mp.quad(integrand, ends)
+        # The trapezoidal sum of step ¼ is exact to e^(−8π²): the poles are at ±iπ.
+        x = [mp.mpf(k) / 4 for k in range(-400, int(4 * (h + 24 * lam**0.5)) + 1)]
+        return mp.fsum(mp.exp(-((a - h) ** 2) / (4 * lam)) * mp.sech(a / 2) for a in x)
 
     h = np.array([1e-3, 0.5, 3.0, 0.9 * lam, 1.1 * lam, 2 * lam + 5, 2 * lam + 60])
     with mp.workdps(20):
