@@ -13,9 +13,18 @@ from depojax.io import load, save
 from depojax.physics import electrolytes, metals
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
+from depojax.physics.film import Film
+from depojax.physics.kinetics import (
+    ButlerVolmer,
+    LinearKinetics,
+    Marcus,
+    MarcusHushChidsey,
+    Tafel,
+)
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
+from depojax.problems.fitting import fit_kinetics
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
@@ -57,16 +66,21 @@ from depojax.solvers.time import Steps
 __all__ = [
     "RESULTS",
     "BinaryElectrolyte",
+    "ButlerVolmer",
     "Cell",
     "ConcentratedElectrolyte",
     "ConstantCurrent",
     "CurrentProfile",
     "CyclicVoltammetry",
+    "Film",
     "FittedLaw",
     "Galvanostatic",
     "Graded",
     "Grid",
     "IdealDilute",
+    "LinearKinetics",
+    "Marcus",
+    "MarcusHushChidsey",
     "Metal",
     "Potentiostatic",
     "Properties",
@@ -80,6 +94,7 @@ __all__ = [
     "Separator",
     "SolveError",
     "Steps",
+    "Tafel",
     "Tortuosity",
     "TortuosityMap",
     "Until",
@@ -90,6 +105,7 @@ __all__ = [
     "effective_diffusivity",
     "electrolytes",
     "fibre_mat",
+    "fit_kinetics",
     "foam",
     "foil",
     "gaussian_random_field",

@@ -219,9 +219,7 @@ class CellModel(eqx.Module):
                 charge = charge + current
                 share = beside(t.cation_share) - rows(t.cation_share)
                 salt = salt + g * mean(t.diffusion) * drop + share / 2 * current
-        salt, charge = (
-            unfolded(flow, shape)[:, 1:-1, 1:-1] for flow in (salt, charge)
-        )
+        salt, charge = (unfolded(flow, shape)[:, 1:-1, 1:-1] for flow in (salt, charge))
         if self.far is not None:
             top = jax.tree.map(lambda k: k[..., -1], transport)
             ends = self.through_far_side(x.c[..., -1], x.liquid[..., -1], top)
@@ -381,9 +379,7 @@ def cell_model(cell: Cell) -> CellModel:
         grid=grid,
         electrolyte=cell.electrolyte,
         pore_volume=domain.pore_fraction * grid.volumes,
-        faces=FaceStencil.of_conductance(
-            without_ends(g, grid.periodic), grid.periodic
-        ),
+        faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
         far=g[2][..., -1] if bath else None,
         solid_faces=None,
         contact=None,

@@ -19,7 +19,6 @@ from depojax.solvers.stencil import (
     Padded,
     Rows,
     neighbour,
-    net_outflow,
     padded,
     rows,
     stored,

@@ -1,0 +1,201 @@
+"""The current through one place of the metal, with all that stands before it.
+
+    i = f(η, c_s, T)
+    c_s = c − i G                                the layer between cell and wall
+    η = V + i R − ψ ln(c_s/c)                    V < 0 plates
+
+f are the kinetics, V = φ_s − φ_l − U seen from the cell's centre, R the resistances of
+film and electrolyte, G and ψ the concentration drop and the diffusion potential. One
+equation for each place, solved for all of them at once and differentiated by the
+implicit function theorem.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float
+
+from depojax._types import as_float
+from depojax.physics.kinetics import AbstractKinetics
+
+_MAX_STEPS = 100
+
+
+def interface_current(
+    kinetics: AbstractKinetics,
+    driving: Any,
+    concentration: Any,
+    temperature: Any,
+    *,
+    resistance: Any,
+    depletion: Any,
+    liquid: Any = 0.0,
+    diffusion_potential: Any = 0.0,
+    guess: Any = None,
+) -> Float[Array, "..."]:
+    """Current density [A m⁻² of true area], positive where it plates.
+
+    Args:
+        kinetics: f, without film.
+        driving: V = φ_s − φ_l − U from metal to the cell's electrolyte [V].
+        concentration: c in the cell [mol m⁻³].
+        temperature: T [K].
+        resistance: of the film, for its area [Ω m²].
+        depletion: G = (1 − t₊)δ/(z₊ν₊F D), what the wall lacks per current
+            [mol m⁻³ per A m⁻²]; 0 puts the wall at the cell's concentration.
+        liquid: δ/κ of the electrolyte between cell and wall [Ω m²].
+        diffusion_potential: ψ = ν(RT/F)(1 − t₊)χ/(z₊ν₊) [V].
+        guess: a current to start from, such as that of the last iteration [A m⁻²].
+
+    Any shapes that go together; the precision is that of `driving`. c_s stays positive:
+    plating saturates at c/G. Without ions (c ≤ 0) the current is 0 and so are its
+    derivatives. There is one solution where γ ≤ 1 (see `ExchangeCurrentDensity`); for
+    γ > 1 stripping without resistance may have none, and a very large current comes.
+
+    Unknown is x with i = 2 i₀(c) r sinh x, r = c_s/c = 1/(1 + 2 i₀(c) G/c sinh x) where
+    it plates: i stays below its limit and c_s has no cancellation. The equation
+    asinh(i/2i₀(c_s)) = asinh(n(η)/2), i₀ n = f, is linear in a symmetric
+    Butler–Volmer's overpotential and takes Newton three to six steps; bisection where
+    they would leave the bracket.
+    """
+    V = as_float(driving)
+
+    def like(value):
+        return jnp.asarray(value).astype(V.dtype)
+
+    c, T, G, psi = map(
+        like, (concentration, temperature, depletion, diffusion_potential)
+    )
+    R = like(resistance) + like(liquid)
+    kinetics = jax.tree.map(like, kinetics)
+    some = kinetics.exchange_current_density(c, T) > _limits(V.dtype).smallest
+    c = jnp.where(some, c, jnp.ones_like(c))
+    start = None if guess is None else stop_gradient(like(guess))
+    i, _ = _solve(kinetics, V, c, T, R, G, psi, start)
+    return jnp.where(some, i, jnp.zeros_like(i))
+
+
+class _Limits(NamedTuple):
+    """Where the numbers of a precision end."""
+
+    x: float  # |x|: sinh x and its products stay finite
+    depleted: float  # c_s/c: its power 1 + γ, taken by i₀, stays finite
+    smallest: float  # i₀ that is told from none [A m-2]
+    tolerance: float  # of the last Newton step: its square is round-off
+
+
+def _limits(dtype: Any) -> _Limits:
+    if dtype == jnp.float64:
+        return _Limits(200.0, 1e-60, 1e-190, 1e-7)
+    return _Limits(60.0, 1e-16, 1e-12, 3e-4)
+
+
+@eqx.filter_custom_jvp
+def _solve(kinetics, V, c, T, R, G, psi, start):
+    """(i, c_s), for c > 0 and i₀(c) > 0."""
+    limits = _limits(V.dtype)
+    scale = 2 * kinetics.exchange_current_density(c, T)  # [A m-2]
+    fall = scale * (G / c)  # of c_s/c per sinh x where both are small [-]
+
+    def residual(x):
+        sinh = jnp.sinh(x)
+        plated = jnp.maximum(fall * sinh, 0)
+        share = jnp.where(x > 0, 1 / (1 + plated), 1 - fall * sinh)  # c_s/c
+        i = scale * sinh / (1 + plated)
+        log_share = -jnp.sign(x) * jnp.log1p(jnp.abs(fall * sinh))
+        n = kinetics.normalised_current(V + i * R - psi * log_share, T)
+        i0 = kinetics.exchange_current_density(c * share, T)
+        return _asinh(i / (2 * i0)) - _asinh(n / 2), (i, c * share)
+
+    drive = kinetics.normalised_current(V, T) / 2
+    x = _first(drive, V, scale, fall, G / c, R, psi)
+    shape = jnp.broadcast_shapes(*(jnp.shape(a) for a in (x, R, psi)))
+    sign, x = (jnp.broadcast_to(a, shape) for a in (jnp.sign(drive), x))
+    if start is not None:
+        left = jnp.maximum(1 - start * G / c, limits.depleted)
+        warm = sign * jnp.arcsinh(start / jnp.minimum(left, 1) / scale)
+        x = jnp.where(warm > 0, jnp.minimum(warm, x), x)
+    # The limiting current is reached where this little of c is left.
+    last = jnp.arcsinh(1 / jnp.maximum(limits.depleted * fall, jnp.finfo(V.dtype).tiny))
+    cap = jnp.where(sign > 0, jnp.minimum(last, limits.x), limits.x)
+    x = sign * jnp.minimum(x, cap)
+    # The ends lie beyond the cap, so that the cap itself is tried.
+    low = jnp.where(sign > 0, jnp.zeros_like(x), -1.1 * cap)
+    high = jnp.where(sign > 0, 1.1 * cap, jnp.zeros_like(x))
+
+    def body(state):
+        step, x, low, high, _ = state
+        value, slope, _ = jax.jvp(residual, (x,), (jnp.ones_like(x),), has_aux=True)
+        low = jnp.where(value < 0, x, low)
+        high = jnp.where(value > 0, x, high)
+        newton = jnp.clip(x - value / slope, -cap, cap)
+        inside = ((newton > low) & (newton < high)) | (newton == x)
+        new = jnp.where(inside, newton, (low + high) / 2)
+        going = jnp.abs(new - x) > limits.tolerance * jnp.minimum(jnp.abs(new), 1)
+        return step + 1, new, low, high, jnp.any(going)
+
+    def unfinished(state):
+        return (state[0] < _MAX_STEPS) & state[-1]
+
+    state = (jnp.asarray(0), x, low, high, jnp.asarray(True))
+    x = jax.lax.while_loop(unfinished, body, state)[1]
+    return residual(x)[1]
+
+
+@_solve.def_jvp
+def _solve_jvp(primals, tangents):
+    """di = df(η, c_s, T) at this i, over 1 − df/di; dc_s = dc − i dG − G di."""
+    i, c_s = _solve(*primals)
+    kinetics, V, c, T, R, G, psi, _ = primals
+
+    def response(i, c_s, kinetics, V, c, T, R, psi):
+        eta = V + i * R - psi * jnp.log(c_s / c)
+        return kinetics.current_density(eta, c_s, T)
+
+    dkinetics, dV, dc, dT, dR, dG, dpsi, _ = tangents
+    dc_s = jnp.zeros_like(c_s)
+    if dc is not None:
+        dc_s = dc_s + dc
+    if dG is not None:
+        dc_s = dc_s - i * dG
+    _, gained = eqx.filter_jvp(
+        response,
+        (i, c_s, kinetics, V, c, T, R, psi),
+        (None, dc_s, dkinetics, dV, dc, dT, dR, dpsi),
+    )
+    _, slope = jax.jvp(
+        lambda i, c_s: response(i, c_s, kinetics, V, c, T, R, psi),
+        (i, c_s),
+        (jnp.ones_like(i), -G * jnp.ones_like(i)),
+    )
+    di = gained / (1 - slope)
+    return (i, c_s), (di, dc_s - G * di)
+
+
+def _first(drive, V, scale, fall, per_current, R, psi):
+    """|x| if one thing alone took all of the voltage: the least is near the root."""
+
+    def over(a, b):
+        return a / jnp.maximum(b, jnp.finfo(V.dtype).tiny ** 0.5)
+
+    # The kinetics, with a layer before them as if γ = 1/2: sinh x = |n|/2 √(c/c_s).
+    plates, drive, voltage = drive > 0, jnp.abs(drive), jnp.abs(V)
+    kinetic = jnp.arcsinh(drive * jnp.exp(jnp.arcsinh(drive * fall / 2)))
+    i = over(voltage, R)
+    ohmic = over(i, scale * jnp.where(V < 0, jnp.maximum(1 - i * per_current, 0), 1))
+    diffusive = over(jnp.expm1(jnp.minimum(over(voltage, psi), 60.0)), fall)
+    alone = jnp.minimum(kinetic, jnp.arcsinh(jnp.minimum(ohmic, diffusive)))
+    # Tafel plates against a voltage that would strip: nothing else bounds it.
+    return jnp.where(plates == (V < 0), alone, kinetic)
+
+
+def _asinh(x):
+    """asinh, with a derivative that stays finite where float32 cannot hold x²."""
+    if x.dtype == jnp.float64:
+        return jnp.arcsinh(x)
+    big = 1e9
+    beyond = jnp.log(jnp.maximum(jnp.abs(x) / big, 1))
+    return jnp.arcsinh(jnp.clip(x, -big, big)) + jnp.sign(x) * beyond
