@@ -26,6 +26,7 @@ from depojax._checks import (
 from depojax._types import Cells, Faces, Scalar, as_float, concrete, static
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.physics.electrolyte import AbstractElectrolyte
+from depojax.physics.film import Film
 from depojax.physics.kinetics import AbstractKinetics
 from depojax.physics.metals import Metal
 from depojax.scaffold.scaffold import Scaffold
@@ -95,7 +96,7 @@ class Cell(eqx.Module):
             default a reaction that needs no overpotential.
         counter_kinetics: of the metal at the far side; by default as fast.
         film_resistance: area resistance of the film (SEI) on the host [Ω m²], one
-            number or one per cell of the scaffold; a `Film` has one.
+            number or one per cell of the scaffold, or a `Film`.
         collector_film_resistance: the same on the open collector; by default that of
             the host, where it is one number.
         counter_film_resistance: the same on the counter electrode [Ω m²].
@@ -171,6 +172,8 @@ class Cell(eqx.Module):
         self.separator = separator
         self.counter_electrode = counter_electrode
         self.plated_collector = plated_collector
+        if isinstance(film_resistance, Film):
+            film_resistance = film_resistance.resistance
         self.kinetics = kinetics
         self.counter_kinetics = counter_kinetics
         if collector_film_resistance is None:

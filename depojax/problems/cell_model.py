@@ -85,7 +85,7 @@ class Surface(eqx.Module):
 
 
 class Reactions(NamedTuple):
-    """Local current densities of the three surfaces [A m⁻²]; None where there is none."""
+    """Local current densities of the surfaces [A m⁻²]; None where there is none."""
 
     host: Cells
     floor: Array | None
@@ -367,7 +367,7 @@ def cell_model(cell: Cell) -> CellModel:
     """The discrete cell."""
     scaffold, grid = cell.scaffold, cell.grid
     domain = cell.domain()
-    kinetics = LinearKinetics(_FAST) if cell.kinetics is None else cell.kinetics
+    kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
     g = conductances(grid, domain.face_transmission)
     signed = _onto(grid, scaffold.wall_distance)
     film = cell.film_resistance
@@ -447,7 +447,7 @@ def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
 def _counter(cell: Cell, domain: Domain) -> Surface:
     """The foil at the far side: whole behind a separator, else where the pore is."""
     kinetics = cell.counter_kinetics
-    kinetics = LinearKinetics(_FAST) if kinetics is None else kinetics
+    kinetics = _at_equilibrium() if kinetics is None else kinetics
     grid = cell.grid
     openness = domain.face_transmission[2][..., -1]
     area = jnp.broadcast_to(grid.face_areas(2)[..., 0], openness.shape)
@@ -457,6 +457,11 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
     else:
         reach = reach / openness
     return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
+
+
+def _at_equilibrium() -> LinearKinetics:
+    """A reaction without overpotential."""
+    return LinearKinetics(_FAST, exponent=0.0)
 
 
 def _onto(grid: Grid, field: Array) -> Array:

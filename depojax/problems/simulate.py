@@ -1,16 +1,273 @@
-"""simulate"""
+"""Running a cell through a protocol: where current goes, and what potential it takes.
+
+Salt, ionic and electronic current and the kinetics of all surfaces are solved together
+(`cell_model` has the equations), step after step of the protocol, each until the first
+of its conditions.
+"""
+
+import contextlib
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from depojax.problems.coupled import CoupledBalance
-from depojax.solvers.time import integrate
+from depojax._checks import refuse
+from depojax._progress import progress_bar, report_progress
+from depojax._types import Cells, Scalar, is_traced
+from depojax.problems.cell import Cell
+from depojax.problems.cell_model import CellModel, cell_model
+from depojax.problems.coupled import CellState, CoupledBalance, at_rest
+from depojax.problems.protocols import Protocol, protocol_from
+from depojax.problems.steps import Step, Until
+from depojax.problems.voltage import voltage_parts
+from depojax.problems.waveforms import AbstractWaveform
+from depojax.solvers.results import RESULTS, SolveError
+from depojax.solvers.time import Run, Steps, integrate
+
+_DEPLETED = 1e-3  # c_s/c₀ that counts as depleted: kinetics never reach zero
+
+
+class Simulation(eqx.Module):
+    """A cell's run through a protocol.
+
+    Histories are kept at the start and after every time step, NaN beyond the last
+    inside of a transformation; no derivative goes through them. Fields are those at the
+    end; derivatives go through these, `end_time`, `final_voltage` and `charge`.
+    """
+
+    time: Float[Array, " n"]  # [s]
+    step: Int[Array, " n"]  # of the protocol
+    voltage: Float[Array, " n"]  # collector against counter electrode [V]
+    current_density: Float[Array, " n"]  # per footprint [A m-2]
+    lowest_wall_concentration: Float[Array, " n"]  # [mol m-3]
+    mean_current_density: Float[Array, " n"]  # over the true surface [A m-2]
+    highest_current_density: Float[Array, " n"]  # local [A m-2]
+    charge_imbalance: Float[Array, " n"]  # between all electrodes, relative [-]
+    concentration: Cells  # [mol m-3]
+    liquid_potential: Cells  # against an electrode of the metal [V]
+    solid_potential: Cells  # of the host; that of the collector elsewhere [V]
+    local_current_density: Cells  # of the host's true surface [A m-2]
+    collector_current_density: Array | None  # of the open collector [A m-2]
+    plated_charge: Cells  # per true area of the host [C m-2]
+    final_voltage: Scalar  # [V]
+    voltage_parts: dict[str, Scalar]  # that add up to it [V]
+    charge: Scalar  # passed per footprint, plating positive [C m-2]
+    end_time: Scalar  # [s]
+    step_times: Float[Array, " steps"]  # length of every step of the protocol [s]
+    ended_by: tuple[str, ...]  # what ended every step; empty inside of jit and grad
+    newton_steps: Int[Array, ""]
+    linear_iterations: Int[Array, ""]
+    time_steps: Int[Array, ""]
+    result: RESULTS
+    cell: Cell
+    protocol: Protocol
+    state: CellState  # to go on from
+
+
+def simulate(
+    cell: Cell,
+    protocol: Any,
+    *,
+    steps: Steps | None = None,
+    start: "Simulation | None" = None,
+    progress: bool = False,
+    throw: bool = True,
+) -> Simulation:
+    """Run a cell through a protocol.
+
+    Args:
+        cell: with an electrolyte whose conductivity is known. Where it has no
+            `kinetics` its metals need no overpotential.
+        protocol: a step such as `Galvanostatic`, a sentence such as "Plate at 1 mA/cm2
+            until 4 mAh/cm2", or a sequence of them.
+        steps: choice of time steps; `Steps(tolerance=1e-4)` by default.
+        start: a run of the same cell to go on from; by default uniform salt.
+        progress: show a progress bar on stderr.
+        throw: raise `SolveError` when a solve fails, instead of saying so in `result`.
+
+    Depletion (`Until.depletion()`) is met at c_s = c₀/1000, or above where it says so:
+    with kinetics the wall never gets to zero.
+
+    Differentiable, forward and reverse, with respect to every number in the cell and
+    the protocol (not the times at which waveforms switch).
+
+    Raises `ValueError` for what is no cell or protocol, `SolveError` for a failed solve.
+    """
+    if not isinstance(cell, Cell):
+        raise refuse("cell", "a depojax.Cell", type(cell).__name__)
+    protocol = protocol_from(protocol)
+    model = _model(cell)
+    chosen_steps = _with_first_step(Steps() if steps is None else steps, model)
+    state = at_rest(model) if start is None else start.state
+    runs: list[Run] = []
+    balances: list[CoupledBalance] = []
+    ended: list[str] = []
+    over = jnp.asarray(False)
+    report = report_progress if progress else None
+    for index, step in enumerate(protocol):
+        label = f"Step {index + 1} of {len(protocol)}"
+        with progress_bar(label) if progress else contextlib.nullcontext():
+            balance, run = _run_step(
+                model, _plain(step), state, over, chosen_steps, report
+            )
+            if progress:
+                jax.effects_barrier()
+        state = run.state
+        runs.append(run)
+        balances.append(balance)
+        over = over | _ends_protocol(step, balance, run)
+        if is_traced(run.time):
+            continue
+        ended.append(_ended_by(step, balance, run))
+        if bool(over) or bool(run.result != RESULTS.successful):
+            break
+    solution = _solution(cell, protocol, model, balances[-1], runs, tuple(ended), start)
+    if throw and not is_traced(solution.end_time):
+        failed = [run.result for run in runs if bool(run.result != RESULTS.successful)]
+        if failed:
+            raise SolveError(str(RESULTS[failed[0]]), solution)
+    return solution
+
+
+class _PlainStep(eqx.Module):
+    """A step without its name, so that steps alike share one program."""
+
+    drive: AbstractWaveform
+    by_current: Bool[Array, ""]
+    stops: tuple[Until, ...]
+    end_time: Scalar
+
+
+def _plain(step: Step) -> _PlainStep:
+    stops = tuple(_met(stop) for stop in step.stops if stop.kind != "time")
+    return _PlainStep(
+        step.drive, jnp.asarray(step.mode == "current"), stops, step.end_time
+    )
+
+
+def _met(stop: Until) -> Until:
+    """The condition; depletion at a level that a wall can reach."""
+    if stop.kind != "depletion":
+        return stop
+    return eqx.tree_at(lambda s: s.level, stop, jnp.maximum(stop.level, _DEPLETED))
 
 
 @eqx.filter_jit
-def run_step(model, step, y, steps):
-    stops = tuple(s for s in step.conditions if s.kind != "time")
+def _model(cell: Cell) -> CellModel:
+    return cell_model(cell)
+
+
+@eqx.filter_jit
+def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
     balance = CoupledBalance(
-        model, step.drive, jnp.asarray(step.mode == "current"), stops, y.charge
+        model, step.drive, step.by_current, step.stops, state.charge
     )
-    return integrate(balance, y, step.end_time, steps)
+    end_time = jnp.where(over, 0.0, step.end_time)
+    return balance, integrate(balance, state, end_time, steps, report=report)
+
+
+def _with_first_step(steps: Steps, model: CellModel) -> Steps:
+    """A first step within which salt crosses no cell; a power of two in seconds."""
+    if steps.fixed is not None or steps.first_step is not None:
+        return steps
+    smallest = jnp.min(jnp.stack([jnp.min(width) for width in model.grid.widths]))
+    guess = jax.lax.stop_gradient(smallest**2 / model.reference_diffusivity)
+    guess = jnp.exp2(jnp.floor(jnp.log2(guess)))
+    return eqx.tree_at(
+        lambda s: s.first_step, steps, guess, is_leaf=lambda x: x is None
+    )
+
+
+def _margins(balance: CoupledBalance, run: Run) -> list[Scalar]:
+    observed = balance.observe(run.time, run.state)
+    return [stop.margin(run.time, observed) for stop in balance.stops]
+
+
+def _ends_protocol(step: Step, balance: CoupledBalance, run: Run) -> Bool[Array, ""]:
+    """Whether the condition that ended the step ends everything."""
+    stops = [stop for stop in step.stops if stop.kind != "time"]
+    if not stops:
+        return jnp.asarray(False)
+    first = jnp.argmin(jnp.stack(_margins(balance, run)))
+    last = jnp.asarray([stop.ends == "protocol" for stop in stops])
+    return run.event_found & last[first]
+
+
+def _ended_by(step: Step, balance: CoupledBalance, run: Run) -> str:
+    if bool(run.result != RESULTS.successful):
+        return "failure"
+    stops = [stop for stop in step.stops if stop.kind != "time"]
+    if not bool(run.event_found):
+        return "time"
+    return stops[int(np.argmin([float(m) for m in _margins(balance, run)]))].name
+
+
+def _solution(
+    cell: Cell,
+    protocol: Protocol,
+    model: CellModel,
+    balance: CoupledBalance,
+    runs: list[Run],
+    ended: tuple[str, ...],
+    start: Simulation | None,
+) -> Simulation:
+    state = runs[-1].state
+    x, scale = state.fields, model.thermal_voltage
+    c0 = cell.electrolyte.concentration
+    time, index, values = _histories(runs)
+    solid = x.collector if x.solid is None else x.solid
+    solid = jnp.where(model.in_solid, solid, x.collector)
+    begun = jnp.zeros((), time.dtype) if start is None else start.end_time
+    lengths = jnp.stack([run.time for run in runs])
+    results = runs[-1].result
+    for run in reversed(runs):
+        results = RESULTS.where(run.result == RESULTS.successful, results, run.result)
+    counts = sum(run.iterations for run in runs)
+    return Simulation(
+        time=begun + time,
+        step=index,
+        voltage=values["voltage"],
+        current_density=values["current_density"],
+        lowest_wall_concentration=c0 * values["lowest_wall_concentration"],
+        mean_current_density=values["mean_local_current_density"],
+        highest_current_density=values["highest_local_current_density"],
+        charge_imbalance=values["charge_imbalance"],
+        concentration=jnp.where(model.in_pore, c0 * x.c, 0.0),
+        liquid_potential=scale * x.liquid,
+        solid_potential=scale * solid,
+        local_current_density=state.reactions.host,
+        collector_current_density=state.reactions.floor,
+        plated_charge=state.plated[0],
+        final_voltage=scale * x.collector,
+        voltage_parts=voltage_parts(model, state),
+        charge=state.charge,
+        end_time=begun + jnp.sum(lengths),
+        step_times=lengths,
+        ended_by=ended,
+        newton_steps=counts[0],
+        linear_iterations=counts[1],
+        time_steps=sum(run.steps for run in runs),
+        result=results,
+        cell=cell,
+        protocol=protocol,
+        state=state,
+    )
+
+
+def _histories(runs: list[Run]):
+    """Time, number of the step, and what was observed, over all steps."""
+    begun, times, indices, values = jnp.zeros(()), [], [], []
+    for index, run in enumerate(runs):
+        known = jax.lax.stop_gradient(run.history)
+        # What stood at the start was not settled yet: the record begins after.
+        count = None if is_traced(run.steps) else int(run.steps) + 1
+        part = slice(1, count)
+        times.append(begun + known.time[part])
+        indices.append(jnp.full(times[-1].shape, index))
+        values.append({name: v[part] for name, v in known.values.items()})
+        begun = begun + jax.lax.stop_gradient(run.time)
+    joined = {name: jnp.concatenate([v[name] for v in values]) for name in values[0]}
+    return jnp.concatenate(times), jnp.concatenate(indices), joined

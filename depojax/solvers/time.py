@@ -136,7 +136,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
     zero = jnp.zeros((), dtype)
     settling = balance.settling_time
     g0 = balance.during(zero, zero).event(zero, y0)
-    event_tolerance = (1e-10 if dtype == jnp.float64 else 1e-6) * jnp.abs(g0)
+    # Before what is algebraic has settled, the event function says nothing yet.
+    size = jnp.abs(g0) if settling is None else jnp.ones_like(g0)
+    event_tolerance = (1e-10 if dtype == jnp.float64 else 1e-6) * size
 
     def record(history, index, t, y, held):
         values = held.observe(t, y)
@@ -167,9 +169,13 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             relative = jnp.zeros_like(relative)
         fine = finite & good & ((relative <= 1) | rooting)
         crossed = fine & (g <= 0)
+        if settling is not None:
+            crossed = crossed & ~state["jumped"]
         at_event = fine & (crossed | rooting) & (jnp.abs(g) <= event_tolerance)
         # Out of tries: round-off keeps the event function from coming closer.
         at_event = at_event | (fine & rooting & (state["tries"] >= _ROOT_TRIES))
+        if settling is not None:
+            at_event = at_event | (fine & state["jumped"] & (g <= 0))
         accept = fine & ~crossed & ~rooting | at_event
 
         bracket = _narrow(state, rooting, crossed, dt, g_start, g)
@@ -195,7 +201,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             lambda: state["history"],
         )
         if report is not None:
-            jax.debug.callback(report, t + dt, g / jnp.abs(g0), accept)
+            jax.debug.callback(report, t + dt, g / size, accept)
         vanishing = jnp.maximum(1e-12 * unit, jnp.finfo(dtype).eps * t)
         too_small = ~accept & ~rooting & (dt <= vanishing)
         if settling is not None:
@@ -229,6 +235,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             **bracket,
         }
 
+    over_at_start = (g0 <= 0) if settling is None else jnp.asarray(False)
     empty = jnp.full(n + 1, jnp.nan, dtype)
     held = balance.during(zero, zero)
     histories = History(empty, dict.fromkeys(held.observe(zero, y0), empty))
@@ -246,7 +253,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "memory": balance.begin(y0),
         "trail": begin_trail(y0, n, keep_states=keep_states),
         "result": RESULTS.successful,
-        "done": (end_time <= 0) | (g0 <= 0),
+        "done": (end_time <= 0) | over_at_start,
         "rooting": jnp.asarray(False),
         "root_dt": zero,
         "tries": jnp.zeros((), jnp.int32),
@@ -269,7 +276,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         history=final["history"],
         memory=final["memory"],
         result=RESULTS.where(
-            (g0 <= 0) & (end_time > 0), RESULTS.event_at_start, final["result"]
+            over_at_start & (end_time > 0), RESULTS.event_at_start, final["result"]
         ),
     )
     return run, final["trail"]

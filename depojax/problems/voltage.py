@@ -1,0 +1,134 @@
+"""What the potential of a cell is made of.
+
+Every current loses energy where it flows. Summed over the cell that is the power drawn,
+and per current passed each sum is a part of the voltage:
+
+    V J A = − Σ (losses)
+    solid     ∫ |i_s|²/σ dV               liquid    ∫ |i_l|²/κ dV
+    concentration  −∫ w i_l·∇ln c dV      film      ∫ i² R_film dA
+    kinetics  −∫ i η dA                   (each of working and counter electrode)
+
+In numbers they add up to the voltage to round-off, because currents close in every cell.
+Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from depojax._types import Scalar
+from depojax.problems.cell_model import CellModel, Fields, Surface, Transport
+from depojax.problems.coupled import CellState
+from depojax.solvers.stencil import (
+    dissipation,
+    neighbour,
+    padded,
+    rows,
+    unfolded,
+    wrapped,
+)
+
+
+def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
+    """Parts of the collector's potential against the counter electrode [V].
+
+    Zero where no current flows. Where a bath is the far side, that is the reference.
+    """
+    x, t = state.fields, model.transport(state.fields.c)
+    out = model.balances(x, state.reactions)[3]
+    ohmic, mixed = _in_liquid(model, x, t)
+    parts = {
+        "solid": -_in_solid(model, x),
+        "liquid": -ohmic,
+        "concentration": -mixed,
+    }
+    host_metal = x.collector if x.solid is None else x.solid
+    metals = (host_metal, x.collector, jnp.zeros_like(x.collector))
+    prefixes = ("", "", "counter_")
+    for surface, metal, prefix, i in zip(
+        model.surfaces, metals, prefixes, state.reactions, strict=True
+    ):
+        if surface is None or i is None:
+            continue
+        for name, loss in _at_surface(model, surface, metal, x, t, i).items():
+            own = name in ("kinetics", "film")
+            key = prefix + name if own else name
+            parts[key] = parts.get(key, jnp.zeros_like(out)) + loss
+    scale = model.thermal_voltage / jnp.where(out != 0, out, 1.0)
+    return {
+        name: jnp.where(out != 0, scale * part, 0.0) for name, part in parts.items()
+    }
+
+
+def _at_surface(
+    model: CellModel, surface: Surface, metal: Array, x: Fields, t: Transport, i: Array
+) -> dict[str, Scalar]:
+    """Power that the current through a surface takes, by cause [m]."""
+    here = jax.tree.map(surface.of, t)
+    current = surface.area * (i / model.unit)
+    # What lies between cell and metal, as in `CellModel.reaction`.
+    number = surface.reach * (i / model.unit)
+    wet = here.concentration
+    left = wet - (1 - here.cation_share) / here.diffusion * number
+    share = jnp.where(left > 0, left, 1.0) / wet
+    film = i * surface.film / model.thermal_voltage
+    layer = number / here.conduction
+    drift = here.drift / here.conduction * jnp.log(share)
+    eta = metal - surface.of(x.liquid) + film + layer - drift
+
+    def power(potential):
+        return jnp.sum(jnp.where(current != 0, current * potential, 0.0))
+
+    return {
+        "kinetics": power(eta),
+        "film": -power(film),
+        "liquid": -power(layer),
+        "concentration": power(drift),
+    }
+
+
+def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scalar]:
+    """Ohmic power, and that against the diffusion potential [m]."""
+    shape, periodic = model.grid.shape, model.grid.periodic
+
+    def laid_out(field):
+        return wrapped(padded(field), periodic, shape)
+
+    c, liquid, t_laid = jax.tree.map(laid_out, (x.c, x.liquid, t))
+    ohmic = mixed = jnp.zeros_like(x.collector)
+    for axis in range(3):
+
+        def above(field, axis=axis):
+            return neighbour(field, axis, 1, shape)
+
+        def mean(field, above=above):
+            return (rows(field) + above(field)) / 2
+
+        def added_up(values):
+            return jnp.sum(unfolded(values, shape)[:, 1:-1, 1:-1])
+
+        g = model.faces.beside(axis, 1)
+        kappa = mean(t_laid.conduction)
+        drift = mean(t_laid.drift) / mean(t_laid.concentration)
+        drop, fall = rows(c) - above(c), rows(liquid) - above(liquid)
+        part = drift / kappa * drop
+        current = g * kappa * (fall - part)
+        ohmic = ohmic + added_up(current * (fall - part))
+        mixed = mixed + added_up(current * part)
+    if model.far is not None:
+        top = jax.tree.map(lambda k: k[..., -1], t)
+        c, liquid = x.c[..., -1], x.liquid[..., -1]
+        _, current = model.through_far_side(c, liquid, top)
+        resistance = 1 / (model.far * top.conduction)
+        ohmic = ohmic + jnp.sum(current**2 * resistance)
+        mixed = mixed + jnp.sum(current * (liquid - current * resistance))
+    return ohmic, mixed
+
+
+def _in_solid(model: CellModel, x: Fields) -> Scalar:
+    """Ohmic power in the host and at its contact [m]."""
+    if x.solid is None:
+        return jnp.zeros_like(x.collector)
+    level = [jnp.zeros(n, x.c.dtype) for n in model.grid.shape]
+    inside = dissipation(model.solid_faces, (x.solid, level), (x.solid, level))
+    return inside + jnp.sum(model.contact * (x.solid[..., 0] - x.collector) ** 2)
