@@ -24,7 +24,7 @@ from depojax.problems.steps import Until
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.newton import AbstractSystem, find_root, followed
 from depojax.solvers.tr_bdf2 import AbstractBalance
-from depojax.solvers.trees import plus
+from depojax.solvers.trees import plus, scaled
 
 _CLAMP = 20.0  # largest change of a potential per Newton step [RT/F]
 _KEPT = 0.1  # of the concentration, at least, per Newton step
@@ -90,13 +90,14 @@ class Stage(AbstractSystem):
     def preconditioner(self, x: Fields, jacobian: CellTangent) -> FieldByField:
         return inverse_of(jacobian, x)
 
-    def advance(self, x: Fields, step: Fields) -> Fields:
-        def clamped(value, change):
-            return value + jnp.clip(change, -_CLAMP, _CLAMP)
-
-        moved = jax.tree.map(clamped, x, step)
-        least = jnp.where(x.c > 0, _KEPT * x.c, -jnp.inf)
-        return eqx.tree_at(lambda f: f.c, moved, jnp.maximum(moved.c, least))
+    def held_back(self, x: Fields, step: Fields) -> Fields:
+        # The step as a whole: cut field by field it would not close the currents.
+        potentials = (step.liquid, step.solid, step.collector)
+        longest = [jnp.max(jnp.abs(change)) for change in jax.tree.leaves(potentials)]
+        longest = jnp.maximum(jnp.max(jnp.stack(longest)), _CLAMP)
+        step = scaled(_CLAMP / longest, step)
+        least = jnp.where(x.c > 0, (_KEPT - 1) * x.c, -jnp.inf)
+        return eqx.tree_at(lambda f: f.c, step, jnp.maximum(step.c, least))
 
 
 class CoupledBalance(AbstractBalance):

@@ -94,7 +94,8 @@ def simulate(
     Differentiable, forward and reverse, with respect to every number in the cell and
     the protocol (not the times at which waveforms switch).
 
-    Raises `ValueError` for what is no cell or protocol, `SolveError` for a failed solve.
+    Raises `ValueError` for what is no cell or protocol, `SolveError` for a solve that
+    failed.
     """
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)

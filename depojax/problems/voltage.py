@@ -8,7 +8,7 @@ and per current passed each sum is a part of the voltage:
     concentration  −∫ w i_l·∇ln c dV      film      ∫ i² R_film dA
     kinetics  −∫ i η dA                   (each of working and counter electrode)
 
-In numbers they add up to the voltage to round-off, because currents close in every cell.
+In numbers they add up to the voltage to round-off: currents close in every cell.
 Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 

@@ -3,7 +3,7 @@
     R(x, p) = 0:    J δ = −R,   x ← x + λ δ,     dx/dp = −J⁻¹ ∂R/∂p
 
 Steps are held back where they would leave the range in which the equations mean
-something (`AbstractSystem.advance`), and halved until ‖R‖₂ falls. Each linear solve is
+something (`AbstractSystem.held_back`), and halved until ‖R‖₂ falls. Each linear solve is
 only as accurate as the step deserves (Dembo, Eisenstat & Steihaug, SIAM J. Numer. Anal.
 19 (1982) 400, doi:10.1137/0719025).
 
@@ -45,9 +45,9 @@ class AbstractSystem(eqx.Module):
     def preconditioner(self, x: PyTree, jacobian: Any) -> AbstractPreconditioner:
         """Roughly the inverse of the Jacobian at x, which `linearise` gave."""
 
-    def advance(self, x: PyTree, step: PyTree) -> PyTree:
-        """x + step, held back where the equations would lose their meaning."""
-        return plus(x, 1, step)
+    def held_back(self, x: PyTree, step: PyTree) -> PyTree:
+        """`step` from x, shorter where the equations would lose their meaning."""
+        return step
 
 
 class Root(eqx.Module):
@@ -72,6 +72,8 @@ def find_root(system: AbstractSystem, guess: PyTree, target: Scalar) -> Root:
         size = norm(r)
         solved = _solve(system, x, jacobian, scaled(-1, r), _FORCING, 0.3 * target)
 
+        step = system.held_back(x, solved.value)
+
         def too_long(trial):
             _, new_size, share = trial
             fell = new_size <= (1 - 1e-4 * share) * size
@@ -80,7 +82,7 @@ def find_root(system: AbstractSystem, guess: PyTree, target: Scalar) -> Root:
         def shorten(trial):
             _, _, share = trial
             share = share / 2
-            new = system.advance(x, scaled(share, solved.value))
+            new = plus(x, share, step)
             new_size = norm(system.residual(new))
             new_size = jnp.where(jnp.isfinite(new_size), new_size, jnp.inf)
             return new, new_size, share
