@@ -28,6 +28,7 @@ from depojax.problems.fitting import fit_kinetics
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
+from depojax.problems.simulate import Simulation, simulate
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,
@@ -92,6 +93,7 @@ __all__ = [
     "SandSolution",
     "Scaffold",
     "Separator",
+    "Simulation",
     "SolveError",
     "Steps",
     "Tafel",
@@ -128,6 +130,7 @@ __all__ = [
     "save",
     "schwarz_d",
     "schwarz_p",
+    "simulate",
     "sphere_array",
     "sphere_pack",
     "stacked_sheets",

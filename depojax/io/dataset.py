@@ -19,13 +19,14 @@ from depojax.fv.grid import AXES, Grid
 from depojax.io.provenance import provenance
 from depojax.io.state import encode
 from depojax.problems.sand import SandSolution
+from depojax.problems.simulate import Simulation
 from depojax.problems.tortuosity import Tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap
 from depojax.scaffold.scaffold import Scaffold
 
 
 def to_xarray(
-    solution: SandSolution | Scaffold | Tortuosity | TortuosityMap,
+    solution: SandSolution | Simulation | Scaffold | Tortuosity | TortuosityMap,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -38,6 +39,9 @@ def to_xarray(
     if isinstance(solution, SandSolution):
         _check_single(solution, solution.time)
         dataset = _of_solution(solution)
+    elif isinstance(solution, Simulation):
+        _check_single(solution, solution.end_time)
+        dataset = _of_simulation(solution)
     elif isinstance(solution, Tortuosity):
         _check_single(solution, solution.porosity)
         dataset = _of_tortuosity(solution)
@@ -53,7 +57,7 @@ def to_xarray(
     else:
         raise refuse(
             "solution",
-            "a SandSolution, a Scaffold, a Tortuosity or a TortuosityMap",
+            "a SandSolution, Simulation, Scaffold, Tortuosity or TortuosityMap",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}
@@ -80,6 +84,19 @@ _MEANING = {
     "residual": ("1", "of the linear solve, relative"),
     "percolates": ("1", "whether a path leads from end to end"),
     "current_density": ("A m-2", "plating current per footprint"),
+    "voltage": ("V", "collector against counter electrode, negative while plating"),
+    "mean_current_density": ("A m-2", "mean local current over the true surface"),
+    "highest_current_density": ("A m-2", "highest local current on the true surface"),
+    "charge_imbalance": ("1", "between the currents of all electrodes, relative"),
+    "step": ("1", "of the protocol, from 0"),
+    "liquid_potential": ("V", "electrolyte, against an electrode of the metal"),
+    "solid_potential": ("V", "host, or collector where there is none"),
+    "local_current_density": ("A m-2", "plating current per true area of the host"),
+    "plated_charge": ("C m-2", "plated per true area of the host"),
+    "charge": ("C m-2", "passed per footprint, plating positive"),
+    "newton_steps": ("1", "of all stages"),
+    "time_steps": ("1", "accepted time steps"),
+    "voltage_part": ("V", "parts of the voltage at the end"),
     "lowest_wall_concentration": (
         "mol m-3",
         "lowest salt concentration at the wall",
@@ -155,6 +172,60 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
         "precision": str(solution.concentration.dtype),
     }
     return dataset
+
+
+def _of_simulation(solution: Simulation) -> xr.Dataset:
+    cell = solution.cell
+    domain = cell.domain()
+    host = _over_all(cell.scaffold.surface_area, cell.grid) > 0
+    wet = domain.pore_fraction > 0
+    fields = {
+        "concentration": solution.concentration,
+        "liquid_potential": jnp.where(wet, solution.liquid_potential, jnp.nan),
+        "solid_potential": solution.solid_potential,
+        "local_current_density": _where(host, solution.local_current_density),
+        "plated_charge": _where(host, solution.plated_charge),
+        "pore_fraction": domain.pore_fraction,
+        "surface_area": _over_all(cell.scaffold.surface_area, cell.grid),
+    }
+    dataset = _on_grid(cell.grid, fields)
+    for name in ("charge", "end_time", "newton_steps", "linear_iterations"):
+        dataset[name] = _variable(name, (), getattr(solution, name))
+    dataset["time_steps"] = _variable("time_steps", (), solution.time_steps)
+    for name in (
+        "voltage",
+        "current_density",
+        "lowest_wall_concentration",
+        "mean_current_density",
+        "highest_current_density",
+        "charge_imbalance",
+        "step",
+    ):
+        dataset[name] = _variable(name, ("time",), getattr(solution, name))
+    about = {"units": "s", "long_name": "time since the run began"}
+    about["standard_name"] = "time"
+    dataset.coords["time"] = xr.Variable(("time",), np.asarray(solution.time), about)
+    parts = [float(part) for part in solution.voltage_parts.values()]
+    dataset["voltage_part"] = _variable("voltage_part", ("part",), parts)
+    names = list(solution.voltage_parts)
+    dataset.coords["part"] = xr.Variable(("part",), names, {"long_name": "cause"})
+    dataset.attrs |= {
+        "title": "A metal-anode cell run through a protocol",
+        "protocol": str(solution.protocol),
+        "ended_by": ", ".join(solution.ended_by),
+        "input": _described((cell, solution.protocol)),
+        "precision": str(solution.concentration.dtype),
+    }
+    return dataset
+
+
+def _over_all(field: jax.Array, grid: Grid) -> jax.Array:
+    """A field over the host as one over the whole cell."""
+    return jnp.pad(field, [(0, 0), (0, 0), (0, grid.shape[2] - field.shape[2])])
+
+
+def _where(there: jax.Array, field: jax.Array) -> jax.Array:
+    return jnp.where(there, field, jnp.nan)
 
 
 def _of_tortuosity(found: Tortuosity) -> xr.Dataset:

@@ -26,11 +26,23 @@ from depojax.physics.concentrated import (
 )
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
+from depojax.physics.film import Film
+from depojax.physics.kinetics import (
+    ButlerVolmer,
+    ExchangeCurrentDensity,
+    LinearKinetics,
+    Marcus,
+    MarcusHushChidsey,
+    Tafel,
+)
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
+from depojax.problems.cell_model import Fields, Reactions
+from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
+from depojax.problems.simulate import Simulation
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,
@@ -55,19 +67,27 @@ CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         BinaryElectrolyte,
+        ButlerVolmer,
         Cell,
+        CellState,
         Constant,
         ConstantCurrent,
         CurrentProfile,
         CyclicVoltammetry,
         Galvanostatic,
         ConcentratedElectrolyte,
+        ExchangeCurrentDensity,
+        Fields,
+        Film,
         FittedLaw,
         Graded,
         Grid,
         History,
         IdealDilute,
         KnownFit,
+        LinearKinetics,
+        Marcus,
+        MarcusHushChidsey,
         PropertyTable,
         Metal,
         Potentiostatic,
@@ -75,15 +95,18 @@ CLASSES: dict[str, type] = {
         Pulse,
         PulseTrain,
         PulsedCurrent,
+        Reactions,
         Rest,
         ReversePulse,
         SandSolution,
         Scaffold,
         Separator,
+        Simulation,
         Step,
         Steps,
         Sweep,
         Table,
+        Tafel,
         Tortuosity,
         TortuosityMap,
         Until,

@@ -17,7 +17,7 @@ Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -84,12 +84,15 @@ class Surface(eqx.Module):
         return jnp.zeros(shape, values.dtype).at[..., self.layer].set(values)
 
 
-class Reactions(NamedTuple):
+class Reactions(eqx.Module):
     """Local current densities of the surfaces [A m⁻²]; None where there is none."""
 
     host: Cells
     floor: Array | None
     counter: Array | None
+
+    def __iter__(self) -> Iterator[Array | None]:
+        return iter((self.host, self.floor, self.counter))
 
 
 class CellModel(eqx.Module):
@@ -135,7 +138,7 @@ class CellModel(eqx.Module):
         x, y, z = self.grid.lengths
         return jax.lax.stop_gradient(x * y / jnp.minimum(z, 1e-3))
 
-    def transport(self, c: Cells) -> "Transport":
+    def transport(self, c: Array) -> "Transport":
         """The coefficients of the cells, as numbers."""
         electrolyte = self.electrolyte
         c0, D0 = electrolyte.concentration, self.reference_diffusivity

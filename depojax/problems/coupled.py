@@ -23,6 +23,7 @@ from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycl
 from depojax.problems.steps import Until
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.newton import AbstractSystem, find_root, followed
+from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
 from depojax.solvers.trees import plus, scaled
 
@@ -216,6 +217,10 @@ class CoupledBalance(AbstractBalance):
 
     def next_switch(self, t):
         return self.drive.next_switch(t)
+
+    @property
+    def failure(self):
+        return RESULTS.nonlinear_solve_failed
 
     @property
     def settling_time(self):

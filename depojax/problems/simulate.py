@@ -66,6 +66,12 @@ class Simulation(eqx.Module):
     protocol: Protocol
     state: CellState  # to go on from
 
+    def to_xarray(self):
+        """The run as an `xarray.Dataset` with units on every variable."""
+        from depojax.io import to_xarray
+
+        return to_xarray(self)
+
 
 def simulate(
     cell: Cell,
@@ -94,11 +100,19 @@ def simulate(
     Differentiable, forward and reverse, with respect to every number in the cell and
     the protocol (not the times at which waveforms switch).
 
-    Raises `ValueError` for what is no cell or protocol, `SolveError` for a solve that
-    failed.
+    Raises `ValueError` for what is no cell or protocol, and for a cell in float32;
+    `SolveError` for a solve that failed.
     """
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
+    precision = cell.scaffold.pore_fraction.dtype
+    if precision != jnp.float64:
+        raise refuse(
+            "cell",
+            "float64, for currents that close to ten digits",
+            str(precision),
+            'Begin with jax.config.update("jax_enable_x64", True).',
+        )
     protocol = protocol_from(protocol)
     model = _model(cell)
     chosen_steps = _with_first_step(Steps() if steps is None else steps, model)

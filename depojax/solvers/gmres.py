@@ -66,6 +66,7 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
         m, n, dtype = self.restart, b.size, b.dtype
         size = jnp.maximum(_norm(b), state.scale.astype(dtype))
         target = jnp.asarray(self.rtol, dtype) * size
+        places = jnp.arange(m + 1, dtype=jnp.int32)
 
         def begin(r, residual):
             """Basis, M basis, R, rotations, and Qᵀ of the residual."""
@@ -91,7 +92,7 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
             column = _rotated(column, rotations)
             radius = jnp.hypot(column[j], length)
             c, s = _over(column[j], radius), _over(length, radius)
-            column = jnp.where(jnp.arange(m) < j, column[:m], 0).at[j].set(radius)
+            column = jnp.where(places[:m] < j, column[:m], 0).at[j].set(radius)
             known = known.at[j + 1].set(-s * known[j]).at[j].set(c * known[j])
             triangle = triangle.at[:, j].set(column)
             rotations = rotations.at[j].set(jnp.stack([c, s]))
@@ -108,7 +109,7 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
             )
             basis, near, triangle, rotations, known = space
             x = x + _back_substituted(triangle, known[:m], j) @ near
-            left = jnp.where(jnp.arange(m + 1) == j, known, 0)
+            left = jnp.where(places == j, known, 0)
             r = _unrotated(left, rotations) @ basis
             return x, r, jnp.abs(known[j]), count + j
 
@@ -172,7 +173,7 @@ def _back_substituted(triangle: Float[Array, "m m"], known: Array, size: Array):
     def solve(k, y):
         i = m - 1 - k
         value = _over(known[i] - triangle[i] @ y, triangle[i, i])
-        return y.at[i].set(jnp.where(i < size, value, 0))
+        return y.at[i].set(jnp.where(i < size.astype(i.dtype), value, 0))
 
     return jax.lax.fori_loop(0, m, solve, jnp.zeros_like(known))
 

@@ -3,9 +3,9 @@
     R(x, p) = 0:    J δ = −R,   x ← x + λ δ,     dx/dp = −J⁻¹ ∂R/∂p
 
 Steps are held back where they would leave the range in which the equations mean
-something (`AbstractSystem.held_back`), and halved until ‖R‖₂ falls. Each linear solve is
-only as accurate as the step deserves (Dembo, Eisenstat & Steihaug, SIAM J. Numer. Anal.
-19 (1982) 400, doi:10.1137/0719025).
+something (`AbstractSystem.held_back`), and halved until ‖R‖₂ falls. Each linear solve
+is only as accurate as the step deserves (Dembo, Eisenstat & Steihaug, SIAM J. Numer.
+Anal. 19 (1982) 400, doi:10.1137/0719025).
 
 optimistix's Newton sets up one linear solver by itself; here the preconditioner is made
 anew from every iterate, and the residual, a large program, stands in few places.

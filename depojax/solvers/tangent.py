@@ -118,7 +118,7 @@ def tangent(
         def advance(balance, y):
             return take_step(balance.during(t, dt), t, y, dt, stages).state
 
-        return eqx.filter_jvp(advance, (balance, y), (t_balance, t_y))[1]
+        return _dense(*eqx.filter_jvp(advance, (balance, y), (t_balance, t_y)))
 
     def through_chunk(t_y, piece):
         y, times, sizes = piece
@@ -126,12 +126,7 @@ def tangent(
         known = (times, sizes, starts, stages)
         return _scan_taken(through_step, t_y, known, sizes > 0)
 
-    t_y0 = jax.tree.map(
-        lambda t, y: jnp.zeros_like(y) if t is None else t,
-        _tangents_like(t_y0, y0),
-        y0,
-        is_leaf=lambda t: t is None,
-    )
+    t_y0 = _dense(y0, t_y0)
     chunks = (trail.chunk_states, times, sizes)
     t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
 
@@ -150,8 +145,12 @@ def tangent(
         state = take_step(held, t, y, dt, stages).state
         return state, held.event(t + dt, state)
 
-    (_, _), (moved, g_moved) = eqx.filter_jvp(
-        lambda b, y: last_step(b, y, dt), (balance, trail.last_state), (t_balance, t_y)
+    moved, g_moved = _dense(
+        *eqx.filter_jvp(
+            lambda b, y: last_step(b, y, dt),
+            (balance, trail.last_state),
+            (t_balance, t_y),
+        )
     )
     (_, _), (velocity, g_rate) = jax.jvp(
         lambda dt: last_step(balance, trail.last_state, dt), (dt,), (jnp.ones_like(dt),)
@@ -170,9 +169,15 @@ def _second(both: Array) -> Array:
     return both[1]
 
 
-def _tangents_like(t_y: State | None, y: State) -> State:
-    """None for every leaf where there is no tangent at all."""
-    return jax.tree.map(lambda _: None, y) if t_y is None else t_y
+def _dense(y: State, t_y: State | None) -> State:
+    """The tangent t_y of y with zeros where it is None, at a leaf or as a whole."""
+    leaves, structure = jax.tree.flatten(y)
+    if t_y is None:
+        return jax.tree.map(jnp.zeros_like, y)
+    tangents = structure.flatten_up_to(t_y)
+    pairs = zip(leaves, tangents, strict=True)
+    dense = [jnp.zeros_like(y) if t is None else t for y, t in pairs]
+    return jax.tree.unflatten(structure, dense)
 
 
 def _scan_taken(function, carry, xs, taken: Bool[Array, "n"]):

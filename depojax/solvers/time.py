@@ -207,7 +207,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         if settling is not None:
             too_small = too_small | (~fine & state["jumped"])
         result = RESULTS.where(too_small, RESULTS.step_too_small, state["result"])
-        result = RESULTS.where(too_small & ~good, RESULTS.linear_solve_failed, result)
+        result = RESULTS.where(too_small & ~good, balance.failure, result)
         result = RESULTS.where(too_small & ~finite, RESULTS.nonfinite, result)
         ended = at_event | (accept & (t + dt >= end_time))
         out_of_steps = (count_steps >= n) & ~ended

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Scalar
+from depojax.solvers.results import RESULTS
 from depojax.solvers.trees import plus, scaled
 
 _GAMMA = 2 - math.sqrt(2)
@@ -89,6 +90,11 @@ class AbstractBalance(eqx.Module):
     def during(self, t: Scalar, dt: Scalar) -> "AbstractBalance":
         """The balance for the step from t to t + dt (forcing averaged over it)."""
         return self
+
+    @property
+    def failure(self) -> RESULTS:
+        """What it means when no step is short enough for `solve_stage`."""
+        return RESULTS.linear_solve_failed
 
     def next_switch(self, t: Scalar) -> Scalar:
         """The next time after t at which the forcing jumps; steps end there."""

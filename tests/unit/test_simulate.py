@@ -1,0 +1,103 @@
+"""The verb `simulate`: protocols, stops, refusals, and going on."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import depojax as dj
+from depojax.fv.grid import Grid
+from depojax.problems.simulate import simulate
+from depojax.scaffold.scaffold import Scaffold
+
+SALT = dj.ConcentratedElectrolyte(dj.IdealDilute(2e-10, 4e-10), 1000.0)
+KINETICS = dj.ButlerVolmer(30.0)
+
+
+def small_cell(n=8, length=5e-4, **options):
+    side = np.full(1, 1e-5)
+    grid = Grid((side, side, np.full(n, length / n)))
+    given = {"kinetics": KINETICS, "counter_kinetics": KINETICS, **options}
+    return dj.Cell(Scaffold.open(grid), SALT, **given)
+
+
+@pytest.fixture(scope="module")
+def cycled():
+    """Plate to a cut-off, rest, strip the same charge."""
+    sentences = [
+        "Plate at 8 mA/cm2 for 200 s or until -0.16 V",
+        "Rest for 20 s",
+        "Strip at 8 mA/cm2 for 200 s or until 0.16 V",
+    ]
+    return simulate(small_cell(), sentences)
+
+
+def test_every_step_ends_as_it_should(cycled):
+    assert cycled.ended_by == ("voltage_below", "time", "voltage_above")
+    first = np.asarray(cycled.step) == 0
+    assert float(cycled.voltage[first][-1]) == pytest.approx(-0.16, abs=1e-8)
+    assert float(cycled.step_times[1]) == pytest.approx(20.0, rel=1e-12)
+    assert float(cycled.time[-1]) == pytest.approx(float(cycled.end_time), rel=1e-12)
+
+
+def test_charge_is_that_of_the_current(cycled):
+    plated, _, stripped = (float(t) for t in cycled.step_times)
+    assert float(cycled.charge) == pytest.approx(80 * (plated - stripped), rel=1e-6)
+    assert float(jnp.max(cycled.charge_imbalance)) < 1e-8
+
+
+def test_rest_lowers_the_voltage_to_nothing(cycled):
+    resting = np.asarray(cycled.step) == 1
+    assert np.all(np.abs(np.asarray(cycled.current_density)[resting]) < 1e-7)
+    voltage = np.abs(np.asarray(cycled.voltage)[resting])
+    assert np.all(np.diff(voltage) <= 1e-12)
+
+
+def test_going_on_equals_one_run():
+    cell, steps = small_cell(), dj.Steps(fixed=5.0)
+    plate = dj.Galvanostatic(60.0, time=50.0)
+    whole = simulate(cell, [plate, plate], steps=steps)
+    half = simulate(cell, plate, steps=steps)
+    rest = simulate(cell, plate, steps=steps, start=half)
+    assert float(rest.final_voltage) == float(whole.final_voltage)
+    assert float(rest.end_time) == float(whole.end_time)
+
+
+def test_holding_a_voltage_lowers_the_current():
+    run = simulate(small_cell(), "Hold at -0.1 V for 100 s")
+    J = np.asarray(run.current_density)
+    assert np.all(np.diff(J) < 0)
+    assert np.allclose(run.voltage, -0.1, atol=1e-12)
+    # The charge is the integral of the current: trapezoids between the steps.
+    booked = np.trapezoid(J, np.asarray(run.time))
+    assert float(run.charge) == pytest.approx(booked, rel=1e-2)
+
+
+def test_depletion_ends_the_protocol():
+    # Above the limiting current 4FDc/L of the dilute salt, 154 A m⁻².
+    until = dj.Until.depletion()
+    steps = [dj.Galvanostatic(300.0, time=1e4, until=until), dj.Rest(10.0)]
+    run = simulate(small_cell(n=40), steps)
+    assert run.ended_by == ("depletion",)
+    assert float(run.lowest_wall_concentration[-1]) == pytest.approx(1.0, rel=1e-3)
+    tau = np.pi * (8e-10 / 3) * (FARADAY_C0 / (2 * 300.0 * (2 / 3))) ** 2
+    assert float(run.end_time) == pytest.approx(tau, rel=0.02)
+
+
+FARADAY_C0 = 96485.33212 * 1000.0
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"cell: expected a depojax\.Cell"):
+        simulate("cell", "Rest for 1 s")
+    unknown = dj.BinaryElectrolyte(1000.0, 3e-10, 0.4)
+    cell = dj.Cell(small_cell().scaffold, unknown)
+    with pytest.raises(ValueError, match="conductivity"):
+        simulate(cell, "Rest for 1 s")
+
+
+def test_what_cannot_be_carried_is_said():
+    # No depletion condition: the current cannot be had once the wall is empty.
+    with pytest.raises(dj.SolveError) as caught:
+        simulate(small_cell(), dj.Galvanostatic(500.0, time=1e4))
+    assert "limiting current" in str(caught.value)
+    assert float(caught.value.solution.end_time) > 0
