@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Faces, Scalar, static
+from depojax._types import Cells, Faces, Scalar, as_float, static
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, without_ends
 from depojax.physics.electrolyte import (
@@ -84,14 +84,22 @@ class Surface(eqx.Module):
         return jnp.zeros(shape, values.dtype).at[..., self.layer].set(values)
 
 
+class Solid(eqx.Module):
+    """How the host conducts electrons, over `CellModel.unit` F/(RT)."""
+
+    faces: FaceStencil  # [m]
+    contact: Array  # of the bottom cells with the collector [m]
+    reached: Bool[Array, "x y z"]  # cells that something connects to the collector
+
+
 class Reactions(eqx.Module):
-    """Local current densities of the surfaces [A m⁻²]; None where there is none."""
+    """Local current densities of the surfaces [A m⁻²]."""
 
     host: Cells
-    floor: Array | None
-    counter: Array | None
+    floor: Array
+    counter: Array
 
-    def __iter__(self) -> Iterator[Array | None]:
+    def __iter__(self) -> Iterator[Array]:
         return iter((self.host, self.floor, self.counter))
 
 
@@ -102,14 +110,12 @@ class CellModel(eqx.Module):
     electrolyte: AbstractElectrolyte
     pore_volume: Cells  # [m³]
     faces: FaceStencil  # conductances between cells [m]
-    far: Array | None  # of the top faces, where a bath holds c₀ and φ_l = 0 [m]
-    solid_faces: FaceStencil | None  # over `unit`·F/RT [m]
-    contact: Array | None  # solid to collector [m]
+    far: Array | None  # of the top faces where a bath holds c₀ and φ_l = 0 [m]
+    solid: "Solid | None"  # None: the host is at the collector's potential
     host: Surface
-    floor: Surface | None
-    counter: Surface | None
+    floor: Surface  # the collector where it is open
+    counter: Surface  # without area where a bath is the far side
     in_pore: Bool[Array, "x y z"]
-    in_solid: Bool[Array, "x y z"]
     wall: Bool[Array, "x y z"]  # of the host, where depletion is looked for
     signed_reach: Cells  # the host's wall distance as it is [m]
     far_feeds: bool = static(default=True)  # whether salt passes the far side
@@ -153,17 +159,18 @@ class CellModel(eqx.Module):
     def reactions(self, x: Fields) -> Reactions:
         """Local current densities at the three surfaces."""
         transport = self.transport(x.c)
-        host = x.collector if x.solid is None else x.solid
-        return Reactions(
-            self.reaction(self.host, x, transport, host),
-            self._at(self.floor, x, transport, x.collector),
-            self._at(self.counter, x, transport, jnp.zeros_like(x.collector)),
+        metals = self.metal_potentials(x)
+        host, floor, counter = (
+            self.reaction(surface, x, transport, metal)
+            for surface, metal in zip(self.surfaces, metals, strict=True)
         )
+        return Reactions(host, floor, counter)
 
-    def _at(self, surface: Surface | None, x, transport, potential):
-        if surface is None:
-            return None
-        return self.reaction(surface, x, transport, potential)
+    @staticmethod
+    def metal_potentials(x: Fields) -> tuple[Array, Scalar, Scalar]:
+        """Of host, collector and counter electrode, φ F/(RT)."""
+        host = x.collector if x.solid is None else x.solid
+        return host, x.collector, jnp.zeros_like(x.collector)
 
     def reaction(
         self, surface: Surface, x: Fields, transport: "Transport", potential: Array
@@ -234,7 +241,7 @@ class CellModel(eqx.Module):
         self, c: Array, liquid: Array, t: "Transport"
     ) -> tuple[Array, Array]:
         """Salt and charge that leave the top cells into a bath of c₀ at φ_l = 0."""
-        du, far = c - 1, self.far
+        du, far = c - 1, as_float(self.far)
         if not self.far_feeds:
             return jnp.zeros_like(du), far * t.conduction * liquid
         drift = t.drift / ((t.concentration + 1) / 2)
@@ -252,26 +259,20 @@ class CellModel(eqx.Module):
         that leaves through the collector [m]."""
         transport = self.transport(x.c)
         salt, liquid = self.flows(x, transport)
-        taken = [
+        host, floor, counter = (
             surface.into_cells(surface.area * (i / self.unit), x.c.shape)
             for surface, i in zip(self.surfaces, reactions, strict=True)
-            if surface is not None
-        ]
-        plated = sum(taken)
+        )
+        plated = host + floor + counter
         salt = salt + (1 - transport.cation_share) * plated
         liquid = liquid + plated
-        out = jnp.zeros((), x.c.dtype)
-        if self.floor is not None:
-            out = out + jnp.sum(self.floor.area * (reactions.floor / self.unit))
         if x.solid is None:
-            return salt, liquid, None, out + jnp.sum(taken[0])
-        solid = self.solid_flow(x.solid)
-        through = self.contact * (x.solid[..., 0] - x.collector)
-        solid = solid.at[..., 0].add(through) - taken[0]
-        return salt, liquid, solid, out + jnp.sum(through)
+            return salt, liquid, None, jnp.sum(floor) + jnp.sum(host)
+        solid, through = self.solid_flow(x.solid, x.collector)
+        return salt, liquid, solid - host, jnp.sum(floor) + through
 
     @property
-    def surfaces(self) -> tuple[Surface, Surface | None, Surface | None]:
+    def surfaces(self) -> tuple[Surface, Surface, Surface]:
         """Host, open collector, counter electrode."""
         return self.host, self.floor, self.counter
 
@@ -289,8 +290,8 @@ class CellModel(eqx.Module):
     def reacting_area(self) -> Cells:
         """True area of all surfaces in each cell [m²]."""
         shape = self.pore_volume.shape
-        there = [s for s in self.surfaces if s is not None]
-        return sum((s.into_cells(s.area, shape) for s in there[1:]), there[0].area)
+        host, floor, counter = (s.into_cells(s.area, shape) for s in self.surfaces)
+        return host + floor + counter
 
     def per_footprint(self, current: Scalar) -> Scalar:
         """A current in numbers [m] as a current density [A m⁻²]."""
@@ -298,9 +299,9 @@ class CellModel(eqx.Module):
 
     def idle_where_no_solid(self, balance: Cells | None, potential: Cells | None):
         """The electronic balance; where there is no solid, that its potential is 0."""
-        if balance is None:
+        if balance is None or potential is None or self.solid is None:
             return None
-        return jnp.where(self.in_solid, balance, self.current_scale * potential)
+        return jnp.where(self.solid.reached, balance, self.current_scale * potential)
 
     def wall_concentration(self, x: Fields, reactions: Reactions) -> Cells:
         """c_s/c₀ beside the plated surfaces of each cell, infinite where is none."""
@@ -308,22 +309,18 @@ class CellModel(eqx.Module):
         fall = (1 - t.cation_share) / t.diffusion / self.unit
         host = x.c - fall * reactions.host * self.signed_reach
         wall = jnp.where(self.wall, host, jnp.inf)
-        if self.floor is None:
-            return wall
         floor = x.c[..., 0] - fall[..., 0] * reactions.floor * self.floor.reach
         floor = jnp.where(self.floor.area > 0, floor, jnp.inf)
         return wall.at[..., 0].min(floor)
 
     def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
         """Largest relative difference between the currents of all electrodes [-]."""
-        taken = [
-            None if s is None else jnp.sum(s.area * i) / self.grid.footprint
+        host, floor, counter = (
+            jnp.sum(s.area * i) / self.grid.footprint
             for s, i in zip(self.surfaces, reactions, strict=True)
-        ]
-        host, floor, counter = taken
-        plated = host if floor is None else host + floor
-        errors = [jnp.abs(plated - current_density)]
-        if counter is not None:
+        )
+        errors = [jnp.abs(host + floor - current_density)]
+        if self.far is None:
             errors.append(jnp.abs(counter + current_density))
         size = jnp.maximum(jnp.abs(current_density), 1e-6 * self._typical_current)
         return jnp.max(jnp.stack(errors)) / size
@@ -332,10 +329,12 @@ class CellModel(eqx.Module):
     def _typical_current(self) -> Scalar:
         return self.per_footprint(self.current_scale)
 
-    def solid_flow(self, potential: Cells) -> Cells:
-        """Electronic current that leaves each cell towards its neighbours [m]."""
-        assert self.solid_faces is not None
-        return net_outflow(self.solid_faces, potential)
+    def solid_flow(self, potential: Cells, collector: Scalar) -> tuple[Cells, Scalar]:
+        """Electronic current that leaves each cell, and all that the collector gets."""
+        assert self.solid is not None
+        through = self.solid.contact * (potential[..., 0] - collector)
+        flow = net_outflow(self.solid.faces, potential).at[..., 0].add(through)
+        return flow, jnp.sum(through)
 
 
 class Transport(eqx.Module):
@@ -384,18 +383,16 @@ def cell_model(cell: Cell) -> CellModel:
         pore_volume=domain.pore_fraction * grid.volumes,
         faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
         far=g[2][..., -1] if bath else None,
-        solid_faces=None,
-        contact=None,
+        solid=None,
         host=Surface(
             kinetics,
             _onto(grid, scaffold.surface_area),
             jnp.maximum(signed, 0),
             _onto(grid, film) if film.ndim else film,
         ),
-        floor=_floor(cell, kinetics) if cell.plated_collector else None,
-        counter=None if bath else _counter(cell, domain),
+        floor=_floor(cell, kinetics),
+        counter=_counter(cell, domain),
         in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
-        in_solid=jnp.zeros(grid.shape, bool),
         wall=jax.lax.stop_gradient(wall),
         signed_reach=signed,
         far_feeds=cell.counter_electrode != "blocked",
@@ -407,6 +404,7 @@ def _with_solid(model: CellModel, cell: Cell) -> CellModel:
     """The model with electrons that have to pass the host."""
     grid = model.grid
     per_number = model.thermal_voltage / model.unit
+    assert cell.solid_conductivity is not None
     g = solid_conductances(cell.scaffold, cell.solid_conductivity)
     contact = per_number * g[2][..., 0]
     inner = _above_cells(without_ends(g, grid.periodic))
@@ -426,23 +424,21 @@ def _with_solid(model: CellModel, cell: Cell) -> CellModel:
     alone = jnp.where(reached, model.host.area, 0.0)
     return dataclasses.replace(
         model,
-        solid_faces=FaceStencil.of_faces(faces, grid.periodic),
-        contact=contact,
-        in_solid=reached,
+        solid=Solid(FaceStencil.of_faces(faces, grid.periodic), contact, reached),
         host=dataclasses.replace(model.host, area=alone),
         wall=model.wall & reached,
     )
 
 
 def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
-    """The collector where it is open to the electrolyte."""
+    """The collector where it is open to the electrolyte, and plated."""
     scaffold = cell.scaffold
     openness = (
         scaffold.face_transmission[2][..., 0]
         if scaffold.resolved
         else scaffold.pore_fraction[..., 0]
     )
-    area = openness * scaffold.grid.face_areas(2)[..., 0]
+    area = openness * scaffold.grid.face_areas(2)[..., 0] * cell.plated_collector
     half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
     return Surface(kinetics, area, half, cell.collector_film_resistance, 0)
 
@@ -459,6 +455,8 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
         area = area * openness
     else:
         reach = reach / openness
+    if cell.counter_electrode != "metal":
+        area = 0 * area
     return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
 
 

@@ -34,9 +34,9 @@ class FaceSlopes(eqx.Module):
     salt below and above; `share`, which both cells lose, as `charge`.
     """
 
-    charge: tuple[Padded, Padded, Padded]
-    flux: tuple[Padded, Padded]
-    share: tuple[Padded, Padded, Padded] | None  # None: t₊ is the same everywhere
+    charge: tuple[Array, Array, Array]
+    flux: tuple[Array, Array]
+    share: tuple[Array, Array, Array] | None  # None: t₊ is the same everywhere
 
 
 class ReactionSlopes(eqx.Module):
@@ -62,8 +62,7 @@ class CellTangent(eqx.Module):
         """J x."""
         model, scale = self.model, self.model.current_scale
         salt, charge = self._flows(x.c, x.liquid)
-        host_metal = x.collector if x.solid is None else x.solid
-        metals = (host_metal, x.collector, jnp.zeros_like(x.collector))
+        metals = model.metal_potentials(x)
         slopes = zip(self.reactions.by_salt, self.reactions.by_liquid, strict=True)
         host, floor, counter = (
             by_c * x.c + by_l * (x.liquid - metal)
@@ -76,10 +75,8 @@ class CellTangent(eqx.Module):
         if x.solid is None:
             out = out + jnp.sum(host)
         else:
-            through = model.contact * (x.solid[..., 0] - x.collector)
-            solid = model.solid_flow(x.solid) - host
-            solid = solid.at[..., 0].add(through)
-            out = out + jnp.sum(through)
+            solid, through = model.solid_flow(x.solid, x.collector)
+            solid, out = solid - host, out + through
         return Fields(
             jnp.where(model.in_pore, salt, scale * x.c),
             jnp.where(model.in_pore, charge + plated, scale * x.liquid),
@@ -143,11 +140,11 @@ def cell_tangent(
     ones = jnp.ones_like(x.c)
     t, slope = jax.jvp(model.transport, (x.c,), (ones,))
     slopes = _reaction_slopes(model, x, reacting)
-    plated = sum(
+    host, floor, counter = (
         surface.into_cells(surface.area * i, x.c.shape) / model.unit
         for surface, i in zip(model.surfaces, reactions, strict=True)
-        if surface is not None and i is not None
     )
+    plated = host + floor + counter
     return CellTangent(
         model=model,
         faces=_face_slopes(model, x, t, slope),
@@ -208,28 +205,20 @@ def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
                 half * charge[1] + above(slope.cation_share) / 2 * current,
                 half * k,
             )
-            share = tuple(kept(v, axis) for v in share)
-        axes.append(
-            FaceSlopes(
-                tuple(kept(v, axis) for v in charge),
-                tuple(kept(v, axis) for v in flux),
-                share,
-            )
-        )
+        slopes = FaceSlopes(charge, flux, share)
+        axes.append(jax.tree.map(lambda v, axis=axis: kept(v, axis), slopes))
     return axes[0], axes[1], axes[2]
 
 
 def _reaction_slopes(
     model: CellModel, x: Fields, reacting: Callable[[Fields], Reactions]
 ) -> ReactionSlopes:
-    ones, none = jnp.ones_like(x.c), jnp.zeros_like(x.c)
+    ones = jnp.ones_like(x.c)
     zero = jax.tree.map(jnp.zeros_like, x)
 
     def per_cell(direction: Fields):
         host, floor, counter = (
-            none
-            if surface is None
-            else surface.into_cells(surface.area * i, none.shape) / model.unit
+            surface.into_cells(surface.area * i, ones.shape) / model.unit
             for surface, i in zip(model.surfaces, reacting(direction), strict=True)
         )
         return host, floor, counter

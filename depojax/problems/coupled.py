@@ -39,7 +39,7 @@ class CellState(eqx.Module):
     fields: Fields
     reactions: Reactions  # local current densities [A m-2]
     charge: Scalar  # passed per footprint, plating positive [C m-2]
-    plated: tuple[Cells, Array | None]  # charge per true area, host and floor [C m-2]
+    plated: tuple[Cells, Array]  # charge per true area, host and floor [C m-2]
 
 
 class Drive(eqx.Module):
@@ -194,11 +194,8 @@ class CoupledBalance(AbstractBalance):
         reactions = y.reactions
         out = model.balances(y.fields, reactions)[3]
         wall = model.wall_concentration(y.fields, reactions)
-        areas = [s.area for s in (model.host, model.floor) if s is not None]
-        local = [i for i in (reactions.host, reactions.floor) if i is not None]
-        plated = sum(jnp.sum(a * i) for a, i in zip(areas, local, strict=True))
-        true_area = sum(jnp.sum(a) for a in areas)
-        highest = jnp.max(jnp.stack([jnp.max(jnp.abs(i)) for i in local]))
+        true_area = jnp.sum(model.host.area) + jnp.sum(model.floor.area)
+        local = jnp.concatenate([reactions.host.ravel(), reactions.floor.ravel()])
         current = model.per_footprint(out)
         return {
             "time": t,
@@ -206,8 +203,8 @@ class CoupledBalance(AbstractBalance):
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
             "lowest_wall_concentration": jnp.min(wall),
-            "mean_local_current_density": plated / true_area,
-            "highest_local_current_density": highest,
+            "mean_local_current_density": out * model.unit / true_area,
+            "highest_local_current_density": jnp.max(jnp.abs(local)),
             "charge_imbalance": model.imbalance(reactions, current),
         }
 
@@ -231,9 +228,8 @@ def at_rest(model: CellModel) -> CellState:
     """Uniform salt, no potentials, nothing plated."""
     ones = jnp.ones_like(model.pore_volume)
     none = jnp.zeros((), ones.dtype)
-    solid = None if model.solid_faces is None else 0 * ones
-    still = [None if s is None else jnp.zeros_like(s.area) for s in model.surfaces]
-    reactions = Reactions(*still)
+    solid = None if model.solid is None else 0 * ones
+    reactions = Reactions(*(jnp.zeros_like(s.area) for s in model.surfaces))
     return CellState(
         Fields(ones, 0 * ones, solid, none), reactions, none, _plating(reactions)
     )
@@ -244,6 +240,6 @@ def _salt_alone(fields: Fields, c: Cells) -> Fields:
     return dataclasses.replace(nothing, c=c)
 
 
-def _plating(reactions: Reactions) -> tuple[Cells, Array | None]:
+def _plating(reactions: Reactions) -> tuple[Cells, Array]:
     """The part of the reactions that the working electrode books."""
     return reactions.host, reactions.floor

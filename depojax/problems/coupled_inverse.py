@@ -14,7 +14,6 @@ program, and stands here once.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,21 +50,19 @@ class FieldByField(AbstractPreconditioner):
         return dataclasses.replace(self, transposed=not self.transposed)
 
     def __call__(self, residual: Fields) -> Fields:
-        apply: Any = self.jacobian
-        if self.transposed:
-            flipped = jax.linear_transpose(apply, self.like)
-
-            def apply(x):
-                return flipped(x)[0]
+        flipped = jax.linear_transpose(self.jacobian, self.like)
 
         def improve(x, now):
             cycle, (salt, liquid, solid) = now
-            r = plus(residual, -1, apply(x))
+            applied = flipped(x)[0] if self.transposed else self.jacobian(x)
+            r = plus(residual, -1, applied)
             seen = salt * r.c + liquid * r.liquid
             if r.solid is not None:
                 seen = seen + solid * r.solid
             found = cycle(seen)
-            return _added(x, salt * found, liquid * found, solid * found), None
+            more = None if x.solid is None else x.solid + solid * found
+            c, phi = x.c + salt * found, x.liquid + liquid * found
+            return Fields(c, phi, more, x.collector), None
 
         start = plus(
             self._shapes(residual), 1, jax.tree.map(jnp.multiply, self.idle, residual)
@@ -75,22 +72,15 @@ class FieldByField(AbstractPreconditioner):
 
     def _shapes(self, r: Fields) -> Fields:
         """Solid and collector as one; all potentials as one."""
-        host = r.collector + (0 if r.solid is None else jnp.sum(r.solid))
+        host = r.collector if r.solid is None else r.collector + jnp.sum(r.solid)
         host_part = host / self.stiffness[0]
         all_part = (host + jnp.sum(r.liquid)) / self.stiffness[1]
         moved = host_part + all_part
-        in_pore, in_solid = self.idle.liquid == 0, None
+        liquid = jnp.where(self.idle.liquid == 0, all_part, 0.0)
         solid = None
-        if r.solid is not None:
-            in_solid = self.idle.solid == 0
-            solid = jnp.where(in_solid, moved, 0.0)
-        liquid = jnp.where(in_pore, all_part, 0.0)
+        if self.idle.solid is not None:
+            solid = jnp.where(self.idle.solid == 0, moved, 0.0)
         return Fields(jnp.zeros_like(r.c), liquid, solid, moved)
-
-
-def _added(x: Fields, salt: Cells, liquid: Cells, solid: Cells) -> Fields:
-    solid = None if x.solid is None else x.solid + solid
-    return Fields(x.c + salt, x.liquid + liquid, solid, x.collector)
 
 
 def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
@@ -122,11 +112,11 @@ def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
         (host + floor + at_far, ionic),
     ]
     parts = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
-    if model.solid_faces is not None:
-        contact = none.at[..., 0].set(model.contact)
-        together = jax.tree.map(jnp.add, ionic, model.solid_faces)
+    if model.solid is not None:
+        contact = none.at[..., 0].set(model.solid.contact)
+        together = jax.tree.map(jnp.add, ionic, model.solid.faces)
         both = (at_far + floor + contact, together)
-        alone = (host + contact, model.solid_faces)
+        alone = (host + contact, model.solid.faces)
         coefficients = [coefficients[0], both, alone, coefficients[1]]
         parts = [parts[0], (0.0, 1.0, 1.0), (0.0, 0.0, 1.0), parts[1]]
     stacked = jax.tree.map(lambda *k: jnp.stack(k).astype(jnp.float32), *coefficients)
@@ -135,8 +125,8 @@ def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
     by_host = jnp.where(by_current, by_host, model.current_scale)
     idle = jnp.where(model.in_pore, 0.0, 1 / model.current_scale)
     idle_solid = None
-    if x.solid is not None:
-        idle_solid = jnp.where(model.in_solid, 0.0, 1 / model.current_scale)
+    if model.solid is not None:
+        idle_solid = jnp.where(model.solid.reached, 0.0, 1 / model.current_scale)
     return FieldByField(
         jacobian=tangent,
         like=x,

@@ -50,7 +50,7 @@ class Simulation(eqx.Module):
     liquid_potential: Cells  # against an electrode of the metal [V]
     solid_potential: Cells  # of the host; that of the collector elsewhere [V]
     local_current_density: Cells  # of the host's true surface [A m-2]
-    collector_current_density: Array | None  # of the open collector [A m-2]
+    collector_current_density: Array  # of the open collector [A m-2]
     plated_charge: Cells  # per true area of the host [C m-2]
     final_voltage: Scalar  # [V]
     voltage_parts: dict[str, Scalar]  # that add up to it [V]
@@ -233,14 +233,15 @@ def _solution(
     x, scale = state.fields, model.thermal_voltage
     c0 = cell.electrolyte.concentration
     time, index, values = _histories(runs)
-    solid = x.collector if x.solid is None else x.solid
-    solid = jnp.where(model.in_solid, solid, x.collector)
+    solid = jnp.broadcast_to(x.collector, x.c.shape)
+    if model.solid is not None:
+        solid = jnp.where(model.solid.reached, jnp.asarray(x.solid), solid)
     begun = jnp.zeros((), time.dtype) if start is None else start.end_time
     lengths = jnp.stack([run.time for run in runs])
     results = runs[-1].result
     for run in reversed(runs):
         results = RESULTS.where(run.result == RESULTS.successful, results, run.result)
-    counts = sum(run.iterations for run in runs)
+    counts = jnp.sum(jnp.stack([run.iterations for run in runs]), 0)
     return Simulation(
         time=begun + time,
         step=index,
@@ -264,7 +265,7 @@ def _solution(
         ended_by=ended,
         newton_steps=counts[0],
         linear_iterations=counts[1],
-        time_steps=sum(run.steps for run in runs),
+        time_steps=jnp.sum(jnp.stack([run.steps for run in runs])),
         result=results,
         cell=cell,
         protocol=protocol,

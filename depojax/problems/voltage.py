@@ -42,14 +42,11 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
         "liquid": -ohmic,
         "concentration": -mixed,
     }
-    host_metal = x.collector if x.solid is None else x.solid
-    metals = (host_metal, x.collector, jnp.zeros_like(x.collector))
+    metals = model.metal_potentials(x)
     prefixes = ("", "", "counter_")
     for surface, metal, prefix, i in zip(
         model.surfaces, metals, prefixes, state.reactions, strict=True
     ):
-        if surface is None or i is None:
-            continue
         for name, loss in _at_surface(model, surface, metal, x, t, i).items():
             own = name in ("kinetics", "film")
             key = prefix + name if own else name
@@ -127,8 +124,8 @@ def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scala
 
 def _in_solid(model: CellModel, x: Fields) -> Scalar:
     """Ohmic power in the host and at its contact [m]."""
-    if x.solid is None:
+    if x.solid is None or model.solid is None:
         return jnp.zeros_like(x.collector)
     level = [jnp.zeros(n, x.c.dtype) for n in model.grid.shape]
-    inside = dissipation(model.solid_faces, (x.solid, level), (x.solid, level))
-    return inside + jnp.sum(model.contact * (x.solid[..., 0] - x.collector) ** 2)
+    inside = dissipation(model.solid.faces, (x.solid, level), (x.solid, level))
+    return inside + jnp.sum(model.solid.contact * (x.solid[..., 0] - x.collector) ** 2)

@@ -32,9 +32,8 @@ def all_finite(x: PyTree) -> Bool[Array, ""]:
 
 def inner(x: PyTree, y: PyTree) -> Scalar:
     """Σ x y over all leaves."""
-    return sum(
-        jnp.vdot(a, b) for a, b in zip(*map(jax.tree.leaves, (x, y)), strict=True)
-    )
+    leaves = zip(*map(jax.tree.leaves, (x, y)), strict=True)
+    return jnp.sum(jnp.stack([jnp.vdot(a, b) for a, b in leaves]))
 
 
 def norm(x: PyTree) -> Scalar:
