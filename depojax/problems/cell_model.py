@@ -314,7 +314,11 @@ class CellModel(eqx.Module):
         return wall.at[..., 0].min(floor)
 
     def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
-        """Largest relative difference between the currents of all electrodes [-]."""
+        """Largest difference between the currents of all electrodes [-].
+
+        Relative to the current, or to a hundredth of the limiting current where that is
+        more: at rest there is none to compare with.
+        """
         host, floor, counter = (
             jnp.sum(s.area * i) / self.grid.footprint
             for s, i in zip(self.surfaces, reactions, strict=True)
@@ -322,7 +326,7 @@ class CellModel(eqx.Module):
         errors = [jnp.abs(host + floor - current_density)]
         if self.far is None:
             errors.append(jnp.abs(counter + current_density))
-        size = jnp.maximum(jnp.abs(current_density), 1e-6 * self._typical_current)
+        size = jnp.maximum(jnp.abs(current_density), 1e-2 * self._typical_current)
         return jnp.max(jnp.stack(errors)) / size
 
     @property
@@ -331,7 +335,8 @@ class CellModel(eqx.Module):
 
     def solid_flow(self, potential: Cells, collector: Scalar) -> tuple[Cells, Scalar]:
         """Electronic current that leaves each cell, and all that the collector gets."""
-        assert self.solid is not None
+        if self.solid is None:
+            return jnp.zeros_like(potential), jnp.zeros_like(collector)
         through = self.solid.contact * (potential[..., 0] - collector)
         flow = net_outflow(self.solid.faces, potential).at[..., 0].add(through)
         return flow, jnp.sum(through)
@@ -397,15 +402,16 @@ def cell_model(cell: Cell) -> CellModel:
         signed_reach=signed,
         far_feeds=cell.counter_electrode != "blocked",
     )
-    return model if cell.solid_conductivity is None else _with_solid(model, cell)
+    if cell.solid_conductivity is None:
+        return model
+    return _with_solid(model, cell, cell.solid_conductivity)
 
 
-def _with_solid(model: CellModel, cell: Cell) -> CellModel:
+def _with_solid(model: CellModel, cell: Cell, conductivity: Cells) -> CellModel:
     """The model with electrons that have to pass the host."""
     grid = model.grid
     per_number = model.thermal_voltage / model.unit
-    assert cell.solid_conductivity is not None
-    g = solid_conductances(cell.scaffold, cell.solid_conductivity)
+    g = solid_conductances(cell.scaffold, conductivity)
     contact = per_number * g[2][..., 0]
     inner = _above_cells(without_ends(g, grid.periodic))
     faces = tuple(per_number * _onto(grid, face) for face in inner)
@@ -438,7 +444,9 @@ def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
         if scaffold.resolved
         else scaffold.pore_fraction[..., 0]
     )
-    area = openness * scaffold.grid.face_areas(2)[..., 0] * cell.plated_collector
+    area = openness * scaffold.grid.face_areas(2)[..., 0]
+    if not cell.plated_collector:
+        area = 0 * area
     half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
     return Surface(kinetics, area, half, cell.collector_film_resistance, 0)
 

@@ -94,8 +94,9 @@ def simulate(
         progress: show a progress bar on stderr.
         throw: raise `SolveError` when a solve fails, instead of saying so in `result`.
 
-    Depletion (`Until.depletion()`) is met at c_s = c₀/1000, or above where it says so:
-    with kinetics the wall never gets to zero.
+    Depletion is met at c_s = c₀/1000, or above where `Until.depletion` says so: with
+    kinetics the wall never gets to zero. Where a current is imposed it ends the run,
+    asked for or not, because these equations have no solution beyond.
 
     Differentiable, forward and reverse, with respect to every number in the cell and
     the protocol (not the times at which waveforms switch).
@@ -133,10 +134,10 @@ def simulate(
         state = run.state
         runs.append(run)
         balances.append(balance)
-        over = over | _ends_protocol(step, balance, run)
+        over = over | _ends_protocol(balance, run)
         if is_traced(run.time):
             continue
-        ended.append(_ended_by(step, balance, run))
+        ended.append(_ended_by(balance, run))
         if bool(over) or bool(run.result != RESULTS.successful):
             break
     solution = _solution(cell, protocol, model, balances[-1], runs, tuple(ended), start)
@@ -158,6 +159,9 @@ class _PlainStep(eqx.Module):
 
 def _plain(step: Step) -> _PlainStep:
     stops = tuple(_met(stop) for stop in step.stops if stop.kind != "time")
+    # Beyond depletion an imposed current has no solution.
+    if step.mode == "current" and all(stop.kind != "depletion" for stop in stops):
+        stops += (_met(Until.depletion()),)
     return _PlainStep(
         step.drive, jnp.asarray(step.mode == "current"), stops, step.end_time
     )
@@ -201,9 +205,9 @@ def _margins(balance: CoupledBalance, run: Run) -> list[Scalar]:
     return [stop.margin(run.time, observed) for stop in balance.stops]
 
 
-def _ends_protocol(step: Step, balance: CoupledBalance, run: Run) -> Bool[Array, ""]:
+def _ends_protocol(balance: CoupledBalance, run: Run) -> Bool[Array, ""]:
     """Whether the condition that ended the step ends everything."""
-    stops = [stop for stop in step.stops if stop.kind != "time"]
+    stops = balance.stops
     if not stops:
         return jnp.asarray(False)
     first = jnp.argmin(jnp.stack(_margins(balance, run)))
@@ -211,13 +215,14 @@ def _ends_protocol(step: Step, balance: CoupledBalance, run: Run) -> Bool[Array,
     return run.event_found & last[first]
 
 
-def _ended_by(step: Step, balance: CoupledBalance, run: Run) -> str:
+def _ended_by(balance: CoupledBalance, run: Run) -> str:
     if bool(run.result != RESULTS.successful):
         return "failure"
-    stops = [stop for stop in step.stops if stop.kind != "time"]
     if not bool(run.event_found):
         return "time"
-    return stops[int(np.argmin([float(m) for m in _margins(balance, run)]))].name
+    return balance.stops[
+        int(np.argmin([float(m) for m in _margins(balance, run)]))
+    ].name
 
 
 def _solution(

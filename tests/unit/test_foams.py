@@ -121,6 +121,7 @@ def test_area_is_the_derivative_of_the_solid_volume(skeleton):
     assert float(area) == pytest.approx(float(slope), rel=0.045)
 
 
+@pytest.mark.slow
 def test_disordered_foam_looks_the_same_along_x_y_z():
     grid, _, _, field = distance((64, 64, 64), 13.0)
     cut = cut_cells(grid, field - 0.1)

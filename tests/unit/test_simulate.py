@@ -95,9 +95,15 @@ def test_refusals():
         simulate(cell, "Rest for 1 s")
 
 
-def test_what_cannot_be_carried_is_said():
-    # No depletion condition: the current cannot be had once the wall is empty.
-    with pytest.raises(dj.SolveError) as caught:
-        simulate(small_cell(), dj.Galvanostatic(500.0, time=1e4))
-    assert "limiting current" in str(caught.value)
+def test_an_imposed_current_ends_with_the_ions():
+    # Asked for or not: the current cannot be had once the wall is empty.
+    run = simulate(small_cell(), [dj.Galvanostatic(500.0, time=1e4), dj.Rest(1.0)])
+    assert run.ended_by == ("depletion",)
+
+
+def test_a_failed_run_says_so_and_keeps_what_it_had():
+    steps = dj.Steps(fixed=1.0, max_steps=3)
+    with pytest.raises(dj.SolveError, match="max_steps") as caught:
+        simulate(small_cell(), dj.Galvanostatic(50.0, time=1e4), steps=steps)
     assert float(caught.value.solution.end_time) > 0
+    assert caught.value.solution.ended_by == ("failure",)

@@ -25,6 +25,7 @@ def experiment():
     return module
 
 
+@pytest.mark.slow
 def test_made_up_points(tmp_path, monkeypatch):
     monkeypatch.delenv("DEPOJAX_DATA", raising=False)
     rows = {row["law"]: row for row in experiment().main(out=tmp_path)}

@@ -65,16 +65,18 @@ def sand_constant(electrolyte, cells):
     start = 3e-3
     eta = jnp.asarray(middle)
     ierfc = jnp.exp(-(eta**2)) / np.sqrt(np.pi) - eta * jax.scipy.special.erfc(eta)
-    run = solve_ivp(
-        lambda t, u: np.asarray(rate(t, u)),
-        (np.log(start), 1.0),
-        np.asarray(-2 * start * ierfc),
-        method="BDF",
-        jac=jax.jit(jax.jacfwd(rate, 1)),
-        events=depleted,
-        rtol=1e-7,
-        atol=1e-9,
-    )
+    # Steps that scipy tries and takes back may overflow.
+    with np.errstate(all="ignore"):
+        run = solve_ivp(
+            lambda t, u: np.asarray(rate(t, u)),
+            (np.log(start), 1.0),
+            np.asarray(-2 * start * ierfc),
+            method="BDF",
+            jac=jax.jit(jax.jacfwd(rate, 1)),
+            events=depleted,
+            rtol=1e-7,
+            atol=1e-9,
+        )
     (log_s,) = run.t_events[0]
     # c₀/√(D₀τ₀) = (1 − t₊)J/(FD₀) fixes τ₀J².
     gradient = float(at_rest.salt_flux_per_current) / D0
@@ -99,9 +101,9 @@ def test_sand_constant_of_constant_properties_is_sands():
 @pytest.mark.parametrize(
     ("temperature", "known"),
     [
-        (273.15, 3088121.813037295),
+        pytest.param(273.15, 3088121.813037295, marks=pytest.mark.slow),
         (298.15, 9192406.032059316),
-        (333.15, 17293783.92078341),
+        pytest.param(333.15, 17293783.92078341, marks=pytest.mark.slow),
     ],
 )
 def test_sand_constant_of_valoen_reimers(temperature, known):

@@ -37,12 +37,13 @@ def settled(cell, current_density, time=1e5):
     return simulate(cell, dj.Galvanostatic(current_density, time=time))
 
 
+@pytest.mark.slow
 def test_concentrated_gap_at_half_its_limit():
     # C2: Valøen's properties, T = 298.15 K, J = J_lim/2.
     law = dj.electrolytes.lipf6_pc_ec_dmc_valoen2005
     salt = dj.ConcentratedElectrolyte(law, 1000.0)
     errors = []
-    for n in (16, 32):
+    for n in (32, 64):
         run = settled(gap(n, 2e-4, salt, 10.0, 2e-4), 309.3700225820345)
         errors.append(float(run.final_voltage) + 0.6294426847590786)
         parts = {name: float(part) for name, part in run.voltage_parts.items()}
@@ -63,17 +64,20 @@ def test_concentrated_gap_at_half_its_limit():
 
 
 @pytest.mark.parametrize(
-    ("current_density", "voltage", "wall"),
+    ("current_density", "voltage", "wall", "cells"),
     [
-        (92.62591883837761, 0.2261394267807321, 400.0),
-        (146.65770482743122, 0.44434437010228844, 50.0),
+        (92.62591883837761, 0.2261394267807321, 400.0, 20),
+        pytest.param(
+            *(146.65770482743122, 0.44434437010228844, 50.0, 80),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_dilute_gap(current_density, voltage, wall):
+def test_dilute_gap(current_density, voltage, wall, cells):
     # C3: ideal dilute salt at 0.6 and 0.95 of the limit; second order, extrapolated.
     salt = dj.ConcentratedElectrolyte(dj.IdealDilute(2e-10, 4e-10), 1000.0)
     found = []
-    for n in (20, 40):
+    for n in (cells, 2 * cells):
         run = settled(gap(n, 5e-4, salt, 30.0, 1e-4), current_density, 1e6)
         found.append(-float(run.final_voltage))
         assert float(run.lowest_wall_concentration[-1]) == pytest.approx(wall, rel=1e-6)
@@ -120,6 +124,7 @@ AT_C0 = {"reference_concentration": 3e4}
     ],
     ids=["linear", "tafel", "equal", "volmer"],
 )
+@pytest.mark.slow
 def test_current_distribution_in_a_porous_electrode(
     kinetics, sigma, current_density, expected
 ):
@@ -133,6 +138,7 @@ def test_current_distribution_in_a_porous_electrode(
     assert observed_orders(off)[0] > 1.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tau", "drop", "ratio"),
     [
@@ -145,7 +151,7 @@ def test_tertiary_distribution(tau, drop, ratio):
     # dilute: D and t₊ give both diffusivities.
     D, share = 3e-10, 0.38
     law = dj.IdealDilute(D / (2 * (1 - share)), D / (2 * share))
-    n, length = 48, 1e-4
+    n, length = 96, 1e-4
     side = np.full(1, 1e-5)
     cell = dj.Cell(
         Scaffold.homogenised(Grid((side, side, np.full(n, length / n))), 0.9, tau, 1e6),
@@ -190,6 +196,7 @@ def test_no_anion_moves_in_the_steady_state():
     assert float(plated + floor) == pytest.approx(charge, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_voltage():
     # dV/dJ of C3 at 0.6 of the limit: closed form; and reverse = forward mode.
     salt = dj.ConcentratedElectrolyte(dj.IdealDilute(2e-10, 4e-10), 1000.0)
@@ -201,7 +208,7 @@ def test_gradient_of_the_voltage():
     J = jnp.asarray(92.62591883837761)
     _, reverse = jax.value_and_grad(voltage)(J)
     _, forward = jax.jvp(voltage, (J,), (jnp.ones_like(J),))
-    assert float(reverse) == pytest.approx(float(forward), rel=1e-8)
+    assert float(reverse) == pytest.approx(float(forward), rel=1e-6)
     step = 1e-4 * J
     slope = (voltage(J + step) - voltage(J - step)) / (2 * step)
     assert float(reverse) == pytest.approx(float(slope), rel=1e-6)

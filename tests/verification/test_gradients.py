@@ -110,6 +110,7 @@ def along(function, direction, h=1e-4):
     return (function(there) - function(back)) / (2 * h)
 
 
+@pytest.mark.slow
 def test_through_a_gyroid():
     """Reverse, forward and central differences for material and shape alike."""
     value, reverse = jax.jit(jax.value_and_grad(gyroid_time))(GYROID)
@@ -135,6 +136,7 @@ def test_through_a_gyroid():
     np.testing.assert_allclose(central, reverse[5], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_limiting_current_through_a_gyroid():
     """∝ D c₀/(L (1 − t₊)), and the slopes of shape as central differences say."""
 
