@@ -105,6 +105,7 @@ def test_fibres_obey_their_key_and_order():
     assert np.all(few != lines(10, key=2)[0])
 
 
+@pytest.mark.slow
 def test_mat_derivatives():
     @jax.jit
     def area(x):

@@ -211,6 +211,7 @@ def test_same_foam_at_another_resolution():
     np.testing.assert_allclose(fine[::2, ::2, ::2][near], coarse[near], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_gradients_with_respect_to_shape():
     def area(parameters):
         porosity, lower, upper = parameters

@@ -94,6 +94,7 @@ def test_key_decides_the_sample():
     assert jnp.max(jnp.abs(first - other.pore_fraction)) > 0.5
 
 
+@pytest.mark.slow
 def test_gradients():
     def area(parameters):
         lower, upper, length = parameters

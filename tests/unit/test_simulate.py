@@ -52,6 +52,7 @@ def test_rest_lowers_the_voltage_to_nothing(cycled):
     assert np.all(np.diff(voltage) <= 1e-12)
 
 
+@pytest.mark.slow
 def test_going_on_equals_one_run():
     cell, steps = small_cell(), dj.Steps(fixed=5.0)
     plate = dj.Galvanostatic(60.0, time=50.0)
@@ -62,6 +63,7 @@ def test_going_on_equals_one_run():
     assert float(rest.end_time) == float(whole.end_time)
 
 
+@pytest.mark.slow
 def test_holding_a_voltage_lowers_the_current():
     run = simulate(small_cell(), "Hold at -0.1 V for 100 s")
     J = np.asarray(run.current_density)
@@ -72,6 +74,7 @@ def test_holding_a_voltage_lowers_the_current():
     assert float(run.charge) == pytest.approx(booked, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_depletion_ends_the_protocol():
     # Above the limiting current 4FDc/L of the dilute salt, 154 A m⁻².
     until = dj.Until.depletion()

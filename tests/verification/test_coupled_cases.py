@@ -63,14 +63,12 @@ def test_concentrated_gap_at_half_its_limit():
         assert parts[name] == pytest.approx(value, abs=6e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("current_density", "voltage", "wall", "cells"),
     [
         (92.62591883837761, 0.2261394267807321, 400.0, 20),
-        pytest.param(
-            *(146.65770482743122, 0.44434437010228844, 50.0, 80),
-            marks=pytest.mark.slow,
-        ),
+        (146.65770482743122, 0.44434437010228844, 50.0, 80),
     ],
 )
 def test_dilute_gap(current_density, voltage, wall, cells):
