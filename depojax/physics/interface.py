@@ -95,9 +95,15 @@ def _limits(dtype: Any) -> _Limits:
 
 @eqx.filter_custom_jvp
 def _solve(kinetics, V, c, T, R, G, psi, start):
-    """(i, c_s), for c > 0 and i₀(c) > 0."""
+    """(i, c_s), for c > 0."""
     limits = _limits(V.dtype)
-    scale = 2 * kinetics.exchange_current_density(c, T)  # [A m-2]
+
+    def exchange(c):
+        i0 = kinetics.exchange_current_density(c, T)
+        # Inert places: the caller drops their current, which must be finite.
+        return jnp.where(i0 > 0, i0, limits.smallest)
+
+    scale = 2 * exchange(c)  # [A m-2]
     fall = scale * (G / c)  # of c_s/c per sinh x where both are small [-]
 
     def residual(x):
@@ -107,8 +113,7 @@ def _solve(kinetics, V, c, T, R, G, psi, start):
         i = scale * sinh / (1 + plated)
         log_share = -jnp.sign(x) * jnp.log1p(jnp.abs(fall * sinh))
         n = kinetics.normalised_current(V + i * R - psi * log_share, T)
-        i0 = kinetics.exchange_current_density(c * share, T)
-        return _asinh(i / (2 * i0)) - _asinh(n / 2), (i, c * share)
+        return _asinh(i / (2 * exchange(c * share))) - _asinh(n / 2), (i, c * share)
 
     drive = kinetics.normalised_current(V, T) / 2
     x = _first(drive, V, scale, fall, G / c, R, psi)

@@ -140,6 +140,13 @@ def test_kinetics_over_places():
     solved = interface_current(law, -0.05, C, T, resistance=0.0, depletion=0.0)
     np.testing.assert_allclose(solved, i0 * single, rtol=1e-12)
 
+    def total(law, c):
+        return solve(law, -0.05, c, 1e-3, 1.0, 0.02).sum()
+
+    slopes = jax.grad(total, (0, 1))(law, jnp.asarray([C, 10.0, 500.0]))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+    assert slopes[1][2] == 0
+
 
 class Square(AbstractKinetics):
     """One's own law: i = −i₀ h|h|."""
