@@ -37,7 +37,6 @@ from depojax.problems.steps import (
     Pulse,
     Rest,
     ReversePulse,
-    Until,
     VoltageProfile,
 )
 from depojax.problems.tortuosity import (
@@ -46,6 +45,7 @@ from depojax.problems.tortuosity import (
     tortuosity,
 )
 from depojax.problems.tortuosity_map import TortuosityMap, tortuosity_map
+from depojax.problems.until import Until
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam

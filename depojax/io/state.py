@@ -52,11 +52,11 @@ from depojax.problems.steps import (
     Rest,
     ReversePulse,
     Step,
-    Until,
     VoltageProfile,
 )
 from depojax.problems.tortuosity import Tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap
+from depojax.problems.until import Until
 from depojax.problems.waveforms import Constant, PulseTrain, Sweep, Table
 from depojax.scaffold.gradients import Graded
 from depojax.scaffold.scaffold import Scaffold

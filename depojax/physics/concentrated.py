@@ -21,13 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from depojax._checks import check_finite, check_plausible, check_range, refuse
+from depojax._checks import check_finite, check_range, refuse
 from depojax._types import Scalar, as_float, is_traced, static
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
     BinaryElectrolyte,
     Properties,
     as_charge,
+    check_state,
 )
 from depojax.units import ROOM_TEMPERATURE
 
@@ -208,24 +209,11 @@ class ConcentratedElectrolyte(AbstractElectrolyte):
                 "a callable (c, T) → Properties, or a function of depojax.electrolytes",
                 f"{type(law).__name__} {law!r:.40}",
             )
-        for argument, value in (
-            ("concentration", concentration),
-            ("temperature", temperature),
-        ):
-            check_finite(argument, value)
-            if np.ndim(value) != 0:
-                raise refuse(argument, "one number", f"shape {np.shape(value)}")
         if isinstance(law, FittedLaw):
+            check_finite("concentration", concentration)
+            check_finite("temperature", temperature)
             law.check(concentration, temperature)
-        check_plausible("concentration", concentration, 1e-3, 3e4, "mol m⁻³", "1.0 * M")
-        check_range(
-            "temperature",
-            temperature,
-            150.0,
-            1500.0,
-            "K",
-            "In degrees Celsius write celsius(25).",
-        )
+        check_state(concentration, temperature)
         known = getattr(law, "charge", None)
         known = None if known is None else as_charge(known)
         if charge is None and known is None:

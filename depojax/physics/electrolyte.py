@@ -80,6 +80,25 @@ class AbstractElectrolyte(eqx.Module):
         return self.charge[0] * self.stoichiometry[0]
 
 
+def check_state(concentration: Any, temperature: Any) -> None:
+    """Refuse a c [mol m⁻³] or T [K] that is not one number, or that no solution has."""
+    for argument, value in (
+        ("concentration", concentration),
+        ("temperature", temperature),
+    ):
+        if np.ndim(value) != 0:
+            raise refuse(argument, "one number", f"shape {np.shape(value)}")
+    check_plausible("concentration", concentration, 1e-3, 3e4, "mol m⁻³", "1.0 * M")
+    check_range(
+        "temperature",
+        temperature,
+        150.0,
+        1500.0,
+        "K",
+        "In degrees Celsius write celsius(25).",
+    )
+
+
 def diffusion_potential(
     electrolyte: AbstractElectrolyte, properties: Properties
 ) -> Any:
@@ -187,10 +206,8 @@ class BinaryElectrolyte(AbstractElectrolyte):
             reference: where the numbers come from.
         """
         numbers = {
-            "concentration": concentration,
             "diffusivity": diffusivity,
             "transference_number": transference_number,
-            "temperature": temperature,
             "thermodynamic_factor": thermodynamic_factor,
         }
         if conductivity is not None:
@@ -198,7 +215,7 @@ class BinaryElectrolyte(AbstractElectrolyte):
         for argument, value in numbers.items():
             if np.ndim(value) != 0:
                 raise refuse(argument, "one number", f"shape {np.shape(value)}")
-        check_plausible("concentration", concentration, 1e-3, 3e4, "mol m⁻³", "1.0 * M")
+        check_state(concentration, temperature)
         check_plausible(
             "diffusivity", diffusivity, 1e-17, 1e-7, "m² s⁻¹", "3e-6 * cm**2 / s"
         )
@@ -210,14 +227,6 @@ class BinaryElectrolyte(AbstractElectrolyte):
             cure="Give a fraction, not percent; at t₊ = 1 nothing is ever depleted.",
             open_low=True,
             open_high=True,
-        )
-        check_range(
-            "temperature",
-            temperature,
-            150.0,
-            1500.0,
-            "K",
-            "In degrees Celsius write celsius(25).",
         )
         check_range(
             "thermodynamic_factor",

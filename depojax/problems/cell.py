@@ -11,6 +11,7 @@ import math
 from typing import Any, Literal, get_args
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -92,8 +93,9 @@ class Cell(eqx.Module):
             "blocked" — lets nothing pass;
             "half_infinite" — 0.1 m of still electrolyte, for growing cells.
         plated_collector: whether the collector plane z = 0 is plated where it is open.
-        kinetics: of plating on host and collector, see `depojax.ButlerVolmer`; by
-            default a reaction that needs no overpotential.
+        kinetics: of plating on host and collector, see `depojax.ButlerVolmer`, its
+            arguments one number or one per cell of the scaffold; by default a reaction
+            that needs no overpotential.
         counter_kinetics: of the metal at the far side; by default as fast.
         film_resistance: area resistance of the film (SEI) on the host [Ω m²], one
             number or one per cell of the scaffold, or a `Film`.
@@ -104,7 +106,8 @@ class Cell(eqx.Module):
             cell; by default all of it is at the potential of the collector. Of the
             solid where the pores are resolved, else the effective one of the host.
 
-    `sand_time` spreads the current evenly where there are no `kinetics`.
+    Kinetics, films and the host's conductivity are what `simulate` computes with;
+    `sand_time` spreads the current evenly whatever they are.
 
     Raises `ValueError` for an unknown counter electrode, a metal of another charge, and
     a cell without any surface to plate.
@@ -172,6 +175,9 @@ class Cell(eqx.Module):
         self.separator = separator
         self.counter_electrode = counter_electrode
         self.plated_collector = plated_collector
+        for number in jax.tree.leaves(kinetics):
+            if np.ndim(number) != 0:
+                check_array_shape("a field of kinetics", number, scaffold.shape)
         if isinstance(film_resistance, Film):
             film_resistance = film_resistance.resistance
         self.kinetics = kinetics

@@ -16,7 +16,6 @@ z₊ν₊F c₀D₀ [A m⁻¹], so that all equations are of one size; they are 
 Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
-import dataclasses
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -24,32 +23,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Faces, Scalar, as_float, static
+from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
-from depojax.fv.operators import conductances, without_ends
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
     BinaryElectrolyte,
     diffusion_potential,
 )
 from depojax.physics.interface import interface_current
-from depojax.physics.kinetics import AbstractKinetics, LinearKinetics
-from depojax.problems.cell import Cell, Domain
-from depojax.problems.salt_balance import well_connected
-from depojax.scaffold.scaffold import flood
-from depojax.scaffold.solid import solid_conductances
+from depojax.physics.kinetics import AbstractKinetics
 from depojax.solvers.stencil import (
     FaceStencil,
+    laid_out,
     neighbour,
     net_outflow,
-    padded,
     rows,
     unfolded,
-    wrapped,
 )
 from depojax.units import FARADAY, GAS_CONSTANT
 
-_FAST = 1e8  # i₀ of an electrode without overpotential [A m-2]
 _SMALLEST = 1e-9  # c/c₀ at which properties are asked for at least
 
 
@@ -58,9 +50,7 @@ class Fields(eqx.Module):
 
     c: Cells  # c/c₀ [-]
     liquid: Cells  # φ_l F/(RT) [-]
-    solid: (
-        Cells | None
-    )  # φ_s F/(RT) [-]; None: the host is at the collector's potential
+    solid: Cells | None  # φ_s F/(RT) [-]; None: the host is at the collector's
     collector: Scalar  # V F/(RT) [-]
 
 
@@ -135,8 +125,8 @@ class CellModel(eqx.Module):
     def unit(self) -> Scalar:
         """z₊ν₊F c₀ D₀ [A m⁻¹], which currents are measured in."""
         electrolyte = self.electrolyte
-        c0 = jax.lax.stop_gradient(electrolyte.concentration)
-        return electrolyte.charge_per_salt * FARADAY * c0 * self.reference_diffusivity
+        charge = electrolyte.charge_per_salt * FARADAY * electrolyte.concentration
+        return charge * self.reference_diffusivity
 
     @property
     def current_scale(self) -> Scalar:
@@ -205,12 +195,9 @@ class CellModel(eqx.Module):
         charge is taken from the balance of cations.
         """
         shape, periodic = self.grid.shape, self.grid.periodic
-
-        def laid_out(field):
-            return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
-
-        t = jax.tree.map(laid_out, transport)
-        c, liquid = laid_out(x.c), laid_out(x.liquid)
+        c, liquid, t = jax.tree.map(
+            lambda field: laid_out(field, periodic), (x.c, x.liquid, transport)
+        )
         salt = charge = jnp.zeros_like(rows(c))
         for axis in range(3):
             for side in (-1, 1):
@@ -350,137 +337,3 @@ class Transport(eqx.Module):
     conduction: Array  # κ (RT/F) / unit
     drift: Array  # the same times w F/(RT)
     cation_share: Array  # t₊
-
-
-def above(field: Array, axis: int, wraps: bool) -> Array:
-    """The value in the next cell along an axis; at an end its own, or around."""
-    n = field.shape[axis]
-    first = jax.lax.slice_in_dim(field, 0, 1, axis=axis)
-    last = jax.lax.slice_in_dim(field, n - 1, n, axis=axis)
-    rest = jax.lax.slice_in_dim(field, 1, n, axis=axis)
-    return jnp.concatenate([rest, first if wraps else last], axis=axis)
-
-
-def _below(flux: Array, axis: int, wraps: bool) -> Array:
-    """The flux through the face below each cell, of that above."""
-    n = flux.shape[axis]
-    last = jax.lax.slice_in_dim(flux, n - 1, n, axis=axis)
-    rest = jax.lax.slice_in_dim(flux, 0, n - 1, axis=axis)
-    first = last if wraps else jnp.zeros_like(last)
-    return jnp.concatenate([first, rest], axis=axis)
-
-
-def cell_model(cell: Cell) -> CellModel:
-    """The discrete cell."""
-    scaffold, grid = cell.scaffold, cell.grid
-    domain = cell.domain()
-    kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
-    g = conductances(grid, domain.face_transmission)
-    signed = _onto(grid, scaffold.wall_distance)
-    film = cell.film_resistance
-    bath = cell.counter_electrode != "metal"
-    wall = (domain.wall_area > 0) & (_onto(grid, scaffold.surface_area) > 0)
-    if scaffold.resolved:
-        wall = wall & well_connected(cell, domain)
-    model = CellModel(
-        grid=grid,
-        electrolyte=cell.electrolyte,
-        pore_volume=domain.pore_fraction * grid.volumes,
-        faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
-        far=g[2][..., -1] if bath else None,
-        solid=None,
-        host=Surface(
-            kinetics,
-            _onto(grid, scaffold.surface_area),
-            jnp.maximum(signed, 0),
-            _onto(grid, film) if film.ndim else film,
-        ),
-        floor=_floor(cell, kinetics),
-        counter=_counter(cell, domain),
-        in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
-        wall=jax.lax.stop_gradient(wall),
-        signed_reach=signed,
-        far_feeds=cell.counter_electrode != "blocked",
-    )
-    if cell.solid_conductivity is None:
-        return model
-    return _with_solid(model, cell, cell.solid_conductivity)
-
-
-def _with_solid(model: CellModel, cell: Cell, conductivity: Cells) -> CellModel:
-    """The model with electrons that have to pass the host."""
-    grid = model.grid
-    per_number = model.thermal_voltage / model.unit
-    g = solid_conductances(cell.scaffold, conductivity)
-    contact = per_number * g[2][..., 0]
-    inner = _above_cells(without_ends(g, grid.periodic))
-    faces = tuple(per_number * _onto(grid, face) for face in inner)
-    ends = tuple(
-        jnp.concatenate([jax.lax.slice_in_dim(f, f.shape[a] - 1, None, axis=a), f], a)
-        for a, f in enumerate(faces)
-    )
-    bottom = ends[2].at[..., 0].set(contact)
-    held = contact > 0
-    solid = jnp.zeros(grid.shape, bool).at[..., 0].set(held)
-    for axis, face in enumerate(faces):
-        wraps = grid.periodic[axis]
-        solid = solid | (face > 0) | (_below(face, axis, wraps) > 0)
-    reached = flood((ends[0], ends[1], bottom), solid, grid.periodic, end=0)
-    # What no solid connects to the collector cannot plate.
-    alone = jnp.where(reached, model.host.area, 0.0)
-    return dataclasses.replace(
-        model,
-        solid=Solid(FaceStencil.of_faces(faces, grid.periodic), contact, reached),
-        host=dataclasses.replace(model.host, area=alone),
-        wall=model.wall & reached,
-    )
-
-
-def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
-    """The collector where it is open to the electrolyte, and plated."""
-    scaffold = cell.scaffold
-    openness = (
-        scaffold.face_transmission[2][..., 0]
-        if scaffold.resolved
-        else scaffold.pore_fraction[..., 0]
-    )
-    area = openness * scaffold.grid.face_areas(2)[..., 0]
-    if not cell.plated_collector:
-        area = 0 * area
-    half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
-    return Surface(kinetics, area, half, cell.collector_film_resistance, 0)
-
-
-def _counter(cell: Cell, domain: Domain) -> Surface:
-    """The foil at the far side: whole behind a separator, else where the pore is."""
-    kinetics = cell.counter_kinetics
-    kinetics = _at_equilibrium() if kinetics is None else kinetics
-    grid = cell.grid
-    openness = domain.face_transmission[2][..., -1]
-    area = jnp.broadcast_to(grid.face_areas(2)[..., 0], openness.shape)
-    reach = jnp.broadcast_to(grid.widths[2][-1] / 2, openness.shape)
-    if cell.separator is None and cell.scaffold.resolved:
-        area = area * openness
-    else:
-        reach = reach / openness
-    if cell.counter_electrode != "metal":
-        area = 0 * area
-    return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
-
-
-def _at_equilibrium() -> LinearKinetics:
-    """A reaction without overpotential."""
-    return LinearKinetics(_FAST, exponent=0.0)
-
-
-def _onto(grid: Grid, field: Array) -> Array:
-    """A field over the host as one over the whole cell."""
-    return jnp.pad(field, [(0, 0), (0, 0), (0, grid.shape[2] - field.shape[2])])
-
-
-def _above_cells(faces: Faces) -> tuple[Cells, Cells, Cells]:
-    x, y, z = (
-        jax.lax.slice_in_dim(face, 1, None, axis=axis)
-        for axis, face in enumerate(faces)
-    )
-    return x, y, z

@@ -18,8 +18,8 @@ from depojax.problems.cell_model import CellModel, Fields, Reactions, Transport
 from depojax.solvers.stencil import (
     Padded,
     Rows,
+    laid_out,
     neighbour,
-    padded,
     rows,
     stored,
     unfolded,
@@ -87,10 +87,7 @@ class CellTangent(eqx.Module):
     def _flows(self, c: Cells, liquid: Cells) -> tuple[Cells, Cells]:
         shape, periodic = self.model.grid.shape, self.model.grid.periodic
 
-        def laid_out(field):
-            return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
-
-        c, liquid = laid_out(c), laid_out(liquid)
+        c, liquid = laid_out(c, periodic), laid_out(liquid, periodic)
         salt = charge = jnp.zeros_like(rows(c))
         for axis, slopes in enumerate(self.faces):
 
@@ -160,16 +157,14 @@ def cell_tangent(
 def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
     shape, periodic = model.grid.shape, model.grid.periodic
 
-    def laid_out(field):
-        return wrapped(jax.lax.optimization_barrier(padded(field)), periodic, shape)
-
     def kept(values: Rows, axis: int) -> Padded:
         whole = [wraps and a == axis for a, wraps in enumerate(periodic)]
         return wrapped(stored(values), (whole[0], whole[1], whole[2]), shape)
 
     same_share = model.same_cation_share
-    c, liquid = laid_out(x.c), laid_out(x.liquid)
-    t, slope = jax.tree.map(laid_out, (t, slope))
+    c, liquid, t, slope = jax.tree.map(
+        lambda field: laid_out(field, periodic), (x.c, x.liquid, t, slope)
+    )
     axes = []
     for axis in range(3):
 

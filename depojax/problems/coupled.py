@@ -20,7 +20,7 @@ from depojax._types import Cells, Scalar, static
 from depojax.problems.cell_model import CellModel, Fields, Reactions
 from depojax.problems.cell_tangent import CellTangent, cell_tangent
 from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycle
-from depojax.problems.steps import Until
+from depojax.problems.until import Until
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.newton import AbstractSystem, find_root, followed
 from depojax.solvers.results import RESULTS

@@ -31,9 +31,9 @@ from depojax.problems.steps import (
     Rest,
     ReversePulse,
     Step,
-    Until,
     VoltageProfile,
 )
+from depojax.problems.until import Until
 
 T = TypeVar("T")
 

@@ -18,10 +18,12 @@ from depojax._checks import refuse
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, is_traced
 from depojax.problems.cell import Cell
-from depojax.problems.cell_model import CellModel, cell_model
+from depojax.problems.cell_assembly import cell_model
+from depojax.problems.cell_model import CellModel
 from depojax.problems.coupled import CellState, CoupledBalance, at_rest
 from depojax.problems.protocols import Protocol, protocol_from
-from depojax.problems.steps import Step, Until
+from depojax.problems.steps import Step
+from depojax.problems.until import Until
 from depojax.problems.voltage import voltage_parts
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.results import RESULTS, SolveError
@@ -113,6 +115,12 @@ def simulate(
             "float64, for currents that close to ten digits",
             str(precision),
             'Begin with jax.config.update("jax_enable_x64", True).',
+        )
+    if start is not None and start.cell.grid.shape != cell.grid.shape:
+        raise refuse(
+            "start",
+            f"a run of a cell of {cell.grid.shape} cells",
+            f"one of {start.cell.grid.shape}",
         )
     protocol = protocol_from(protocol)
     model = _model(cell)

@@ -21,11 +21,10 @@ from depojax.problems.cell_model import CellModel, Fields, Surface, Transport
 from depojax.problems.coupled import CellState
 from depojax.solvers.stencil import (
     dissipation,
+    laid_out,
     neighbour,
-    padded,
     rows,
     unfolded,
-    wrapped,
 )
 
 
@@ -88,10 +87,9 @@ def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scala
     """Ohmic power, and that against the diffusion potential [m]."""
     shape, periodic = model.grid.shape, model.grid.periodic
 
-    def laid_out(field):
-        return wrapped(padded(field), periodic, shape)
-
-    c, liquid, t_laid = jax.tree.map(laid_out, (x.c, x.liquid, t))
+    c, liquid, t_laid = jax.tree.map(
+        lambda field: laid_out(field, periodic), (x.c, x.liquid, t)
+    )
     ohmic = mixed = jnp.zeros_like(x.collector)
     for axis in range(3):
 

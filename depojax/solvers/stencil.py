@@ -36,6 +36,12 @@ def padded(u: Array) -> Array:
     return jnp.pad(u, 1).reshape(u.shape[0] + 2, -1)
 
 
+def laid_out(u: Array, periodic: Periodic) -> Padded:
+    """Cells in memory with their ghosts: zero, or from around the corner."""
+    x, y, z = u.shape
+    return wrapped(jax.lax.optimization_barrier(padded(u)), periodic, (x, y, z))
+
+
 def tied(tree: Any, value: Array) -> tuple[Any, Array]:
     """Both as they are; but what is computed of `tree` has to wait for `value`.
 

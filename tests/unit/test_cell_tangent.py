@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import depojax as dj
-from depojax.problems.cell_model import cell_model
+from depojax.problems.cell_assembly import cell_model
 from depojax.problems.coupled import CoupledBalance, at_rest
 from depojax.problems.waveforms import Constant
 from depojax.units import um

@@ -1,0 +1,156 @@
+"""The discrete cell of a `Cell`: its geometry, properties and surfaces as one model."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from depojax._types import Cells, Faces
+from depojax.fv.grid import Grid
+from depojax.fv.operators import conductances, without_ends
+from depojax.physics.kinetics import AbstractKinetics, LinearKinetics
+from depojax.problems.cell import Cell, Domain
+from depojax.problems.cell_model import CellModel, Solid, Surface
+from depojax.problems.salt_balance import well_connected
+from depojax.scaffold.scaffold import flood
+from depojax.scaffold.solid import solid_conductances
+from depojax.solvers.stencil import FaceStencil
+
+_FAST = 1e8  # i₀ of an electrode without overpotential [A m-2]
+
+
+def cell_model(cell: Cell) -> CellModel:
+    """The discrete cell."""
+    scaffold, grid = cell.scaffold, cell.grid
+    domain = cell.domain()
+    kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
+    g = conductances(grid, domain.face_transmission)
+    signed = _onto(grid, scaffold.wall_distance)
+    film = cell.film_resistance
+    bath = cell.counter_electrode != "metal"
+    wall = (domain.wall_area > 0) & (_onto(grid, scaffold.surface_area) > 0)
+    if scaffold.resolved:
+        wall = wall & well_connected(cell, domain)
+    model = CellModel(
+        grid=grid,
+        electrolyte=cell.electrolyte,
+        pore_volume=domain.pore_fraction * grid.volumes,
+        faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
+        far=g[2][..., -1] if bath else None,
+        solid=None,
+        host=Surface(
+            _over_host(grid, kinetics),
+            _onto(grid, scaffold.surface_area),
+            jnp.maximum(signed, 0),
+            _onto(grid, film) if film.ndim else film,
+        ),
+        floor=_floor(cell, kinetics),
+        counter=_counter(cell, domain),
+        in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
+        wall=jax.lax.stop_gradient(wall),
+        signed_reach=signed,
+        far_feeds=cell.counter_electrode != "blocked",
+    )
+    if cell.solid_conductivity is None:
+        return model
+    return _with_solid(model, cell, cell.solid_conductivity)
+
+
+def _with_solid(model: CellModel, cell: Cell, conductivity: Cells) -> CellModel:
+    """The model with electrons that have to pass the host."""
+    grid = model.grid
+    per_number = model.thermal_voltage / model.unit
+    g = solid_conductances(cell.scaffold, conductivity)
+    contact = per_number * g[2][..., 0]
+    inner = _above_cells(without_ends(g, grid.periodic))
+    faces = tuple(per_number * _onto(grid, face) for face in inner)
+    ends = tuple(
+        jnp.concatenate([jax.lax.slice_in_dim(f, f.shape[a] - 1, None, axis=a), f], a)
+        for a, f in enumerate(faces)
+    )
+    bottom = ends[2].at[..., 0].set(contact)
+    held = contact > 0
+    solid = jnp.zeros(grid.shape, bool).at[..., 0].set(held)
+    for axis, face in enumerate(faces):
+        wraps = grid.periodic[axis]
+        solid = solid | (face > 0) | (_below(face, axis, wraps) > 0)
+    reached = flood((ends[0], ends[1], bottom), solid, grid.periodic, end=0)
+    # What no solid connects to the collector cannot plate.
+    alone = jnp.where(reached, model.host.area, 0.0)
+    return dataclasses.replace(
+        model,
+        solid=Solid(FaceStencil.of_faces(faces, grid.periodic), contact, reached),
+        host=dataclasses.replace(model.host, area=alone),
+        wall=model.wall & reached,
+    )
+
+
+def _below(flux: Array, axis: int, wraps: bool) -> Array:
+    """The flux through the face below each cell, of that above."""
+    n = flux.shape[axis]
+    last = jax.lax.slice_in_dim(flux, n - 1, n, axis=axis)
+    rest = jax.lax.slice_in_dim(flux, 0, n - 1, axis=axis)
+    first = last if wraps else jnp.zeros_like(last)
+    return jnp.concatenate([first, rest], axis=axis)
+
+
+def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
+    """The collector where it is open to the electrolyte, and plated."""
+    scaffold = cell.scaffold
+    openness = (
+        scaffold.face_transmission[2][..., 0]
+        if scaffold.resolved
+        else scaffold.pore_fraction[..., 0]
+    )
+    area = openness * scaffold.grid.face_areas(2)[..., 0]
+    if not cell.plated_collector:
+        area = 0 * area
+    half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
+    at_floor = jax.tree.map(lambda k: k[..., 0] if k.ndim == 3 else k, kinetics)
+    return Surface(at_floor, area, half, cell.collector_film_resistance, 0)
+
+
+def _counter(cell: Cell, domain: Domain) -> Surface:
+    """The foil at the far side: whole behind a separator, else where the pore is."""
+    kinetics = cell.counter_kinetics
+    kinetics = _at_equilibrium() if kinetics is None else kinetics
+    grid = cell.grid
+    openness = domain.face_transmission[2][..., -1]
+    area = jnp.broadcast_to(grid.face_areas(2)[..., 0], openness.shape)
+    reach = jnp.broadcast_to(grid.widths[2][-1] / 2, openness.shape)
+    if cell.separator is None and cell.scaffold.resolved:
+        area = area * openness
+    else:
+        reach = reach / openness
+    if cell.counter_electrode != "metal":
+        area = 0 * area
+    return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
+
+
+def _at_equilibrium() -> LinearKinetics:
+    """A reaction without overpotential."""
+    return LinearKinetics(_FAST, exponent=0.0)
+
+
+def _over_host(grid: Grid, kinetics: AbstractKinetics) -> AbstractKinetics:
+    """Kinetics whose fields over the host, if any, go on over the whole cell."""
+
+    def continued(k: Array) -> Array:
+        more = grid.shape[2] - k.shape[2] if k.ndim == 3 else 0
+        return jnp.pad(k, [(0, 0), (0, 0), (0, more)], mode="edge") if more else k
+
+    return jax.tree.map(continued, kinetics)
+
+
+def _onto(grid: Grid, field: Array) -> Array:
+    """A field over the host as one over the whole cell."""
+    return jnp.pad(field, [(0, 0), (0, 0), (0, grid.shape[2] - field.shape[2])])
+
+
+def _above_cells(faces: Faces) -> tuple[Cells, Cells, Cells]:
+    x, y, z = (
+        jax.lax.slice_in_dim(face, 1, None, axis=axis)
+        for axis, face in enumerate(faces)
+    )
+    return x, y, z
