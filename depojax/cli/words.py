@@ -23,8 +23,8 @@ def tell(text: str) -> None:
 
 
 def finite_or_none(value: Any) -> float | None:
-    """`value` as a number, None where it is not finite: JSON has no word for that."""
-    number = float(value)
+    """`value` as a number, None where it is none or not finite: JSON has no word."""
+    number = math.nan if value is None else float(value)
     return number if math.isfinite(number) else None
 
 

@@ -149,7 +149,8 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
         "closed_pore_fraction": cell.scaffold.closed_pore_fraction,
     }
     for name, value in scalars.items():
-        dataset[name] = _variable(name, (), value)
+        if value is not None:
+            dataset[name] = _variable(name, (), value)
     where = {"units": "m", "long_name": "place whose wall concentration decides"}
     dataset["location"] = xr.Variable(("axis",), np.asarray(solution.location), where)
     dataset.coords["axis"] = xr.Variable(("axis",), list(AXES), {"long_name": "axis"})

@@ -27,6 +27,7 @@ from depojax.physics.concentrated import (
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
 from depojax.physics.film import Film
+from depojax.physics.interface import AtWall
 from depojax.physics.kinetics import (
     ButlerVolmer,
     ExchangeCurrentDensity,
@@ -66,6 +67,7 @@ from depojax.solvers.time import History, Steps
 CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
+        AtWall,
         BinaryElectrolyte,
         ButlerVolmer,
         Cell,

@@ -24,7 +24,19 @@ from depojax.physics.kinetics import AbstractKinetics
 _MAX_STEPS = 100
 
 
-def interface_current(
+class AtWall(eqx.Module):
+    """What holds at the metal."""
+
+    current: Float[Array, "..."]  # i [A m-2]
+    concentration: Float[Array, "..."]  # c_s [mol m-3]
+
+
+def interface_current(kinetics: AbstractKinetics, *state: Any, **between: Any) -> Array:
+    """The current density of `at_wall` alone [A m⁻² of true area]."""
+    return at_wall(kinetics, *state, **between).current
+
+
+def at_wall(
     kinetics: AbstractKinetics,
     driving: Any,
     concentration: Any,
@@ -35,8 +47,9 @@ def interface_current(
     liquid: Any = 0.0,
     diffusion_potential: Any = 0.0,
     guess: Any = None,
-) -> Float[Array, "..."]:
-    """Current density [A m⁻² of true area], positive where it plates.
+    known: AtWall | None = None,
+) -> AtWall:
+    """Current density, positive where it plates, and concentration at the wall.
 
     Args:
         kinetics: f, without film.
@@ -49,6 +62,7 @@ def interface_current(
         liquid: δ/κ of the electrolyte between cell and wall [Ω m²].
         diffusion_potential: ψ = ν(RT/F)(1 − t₊)χ/(z₊ν₊) [V].
         guess: a current to start from, such as that of the last iteration [A m⁻²].
+        known: the answer, where it was found before: it only gets its derivatives.
 
     Any shapes that go together; the precision is that of `driving`. c_s stays positive:
     plating saturates at c/G. Without ions (c ≤ 0) the current is 0 and so are its
@@ -72,10 +86,18 @@ def interface_current(
     R = like(resistance) + like(liquid)
     kinetics = jax.tree.map(like, kinetics)
     some = kinetics.exchange_current_density(c, T) > _limits(V.dtype).smallest
-    c = jnp.where(some, c, jnp.ones_like(c))
-    start = None if guess is None else stop_gradient(like(guess))
-    i, _ = _solve(kinetics, V, c, T, R, G, psi, start)
-    return jnp.where(some, i, jnp.zeros_like(i))
+    safe = jnp.where(some, c, jnp.ones_like(c))
+    where = (kinetics, V, safe, T, R, G, psi)
+    if known is None:
+        start = None if guess is None else like(guess)
+        i, c_s = _solved(*stop_gradient(where), stop_gradient(start))
+    else:
+        i, c_s = stop_gradient((like(known.current), like(known.concentration)))
+        c_s = jnp.where(some, c_s, jnp.ones_like(c))
+    i, c_s = _with_slopes(i, c_s, *where)
+    return AtWall(
+        jnp.where(some, i, jnp.zeros_like(i)), jnp.where(some, c_s, c + 0 * c_s)
+    )
 
 
 class _Limits(NamedTuple):
@@ -93,8 +115,7 @@ def _limits(dtype: Any) -> _Limits:
     return _Limits(60.0, 1e-16, 1e-12, 3e-4)
 
 
-@eqx.filter_custom_jvp
-def _solve(kinetics, V, c, T, R, G, psi, start):
+def _solved(kinetics, V, c, T, R, G, psi, start):
     """(i, c_s), for c > 0."""
     limits = _limits(V.dtype)
 
@@ -150,17 +171,23 @@ def _solve(kinetics, V, c, T, R, G, psi, start):
     return residual(x)[1]
 
 
-@_solve.def_jvp
-def _solve_jvp(primals, tangents):
+@eqx.filter_custom_jvp
+def _with_slopes(i, c_s, kinetics, V, c, T, R, G, psi):
+    """The solution as a function of all that it depends on."""
+    return i, c_s
+
+
+@_with_slopes.def_jvp
+def _slopes(primals, tangents):
     """di = df(η, c_s, T) at this i, over 1 − df/di; dc_s = dc − i dG − G di."""
-    i, c_s = _solve(*primals)
-    kinetics, V, c, T, R, G, psi, _ = primals
+    i, c_s = _with_slopes(*primals)
+    _, _, kinetics, V, c, T, R, G, psi = primals
 
     def response(i, c_s, kinetics, V, c, T, R, psi):
         eta = V + i * R - psi * jnp.log(c_s / c)
         return kinetics.current_density(eta, c_s, T)
 
-    dkinetics, dV, dc, dT, dR, dG, dpsi, _ = tangents
+    _, _, dkinetics, dV, dc, dT, dR, dG, dpsi = tangents
     dc_s = jnp.zeros_like(c_s)
     if dc is not None:
         dc_s = dc_s + dc

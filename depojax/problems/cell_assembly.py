@@ -9,6 +9,7 @@ from jaxtyping import Array
 from depojax._types import Cells, Faces
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, without_ends
+from depojax.physics.electrolyte import AbstractElectrolyte, Properties
 from depojax.physics.kinetics import AbstractKinetics, LinearKinetics
 from depojax.problems.cell import Cell, Domain
 from depojax.problems.cell_model import CellModel, Solid, Surface
@@ -35,6 +36,7 @@ def cell_model(cell: Cell) -> CellModel:
     model = CellModel(
         grid=grid,
         electrolyte=cell.electrolyte,
+        reference_diffusivity=_at_start(cell.electrolyte).diffusivity,
         pore_volume=domain.pore_fraction * grid.volumes,
         faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
         far=g[2][..., -1] if bath else None,
@@ -126,6 +128,11 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
     if cell.counter_electrode != "metal":
         area = 0 * area
     return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
+
+
+def _at_start(electrolyte: AbstractElectrolyte) -> Properties:
+    """The properties at c₀, which only make numbers: no derivative goes through."""
+    return jax.lax.stop_gradient(electrolyte.properties(electrolyte.concentration))
 
 
 def _at_equilibrium() -> LinearKinetics:

@@ -30,7 +30,7 @@ from depojax.physics.electrolyte import (
     BinaryElectrolyte,
     diffusion_potential,
 )
-from depojax.physics.interface import interface_current
+from depojax.physics.interface import AtWall, at_wall
 from depojax.physics.kinetics import AbstractKinetics
 from depojax.solvers.stencil import (
     FaceStencil,
@@ -83,14 +83,14 @@ class Solid(eqx.Module):
 
 
 class Reactions(eqx.Module):
-    """Local current densities of the surfaces [A m⁻²]."""
+    """What happens at the three surfaces; iterating gives current densities [A m⁻²]."""
 
-    host: Cells
-    floor: Array
-    counter: Array
+    host: AtWall  # per cell
+    floor: AtWall  # per column
+    counter: AtWall
 
     def __iter__(self) -> Iterator[Array]:
-        return iter((self.host, self.floor, self.counter))
+        return (place.current for place in (self.host, self.floor, self.counter))
 
 
 class CellModel(eqx.Module):
@@ -98,6 +98,7 @@ class CellModel(eqx.Module):
 
     grid: Grid
     electrolyte: AbstractElectrolyte
+    reference_diffusivity: Scalar  # D₀, that at c₀ [m² s⁻¹]
     pore_volume: Cells  # [m³]
     faces: FaceStencil  # conductances between cells [m]
     far: Array | None  # of the top faces where a bath holds c₀ and φ_l = 0 [m]
@@ -114,12 +115,6 @@ class CellModel(eqx.Module):
     def thermal_voltage(self) -> Scalar:
         """RT/F [V]."""
         return GAS_CONSTANT * self.electrolyte.temperature / FARADAY
-
-    @property
-    def reference_diffusivity(self) -> Scalar:
-        """D at c₀ [m² s⁻¹]."""
-        c0 = self.electrolyte.concentration
-        return jax.lax.stop_gradient(self.electrolyte.properties(c0).diffusivity)
 
     @property
     def unit(self) -> Scalar:
@@ -146,15 +141,28 @@ class CellModel(eqx.Module):
             u, p.diffusivity / D0, kappa, kappa * drift, p.transference_number
         )
 
-    def reactions(self, x: Fields) -> Reactions:
-        """Local current densities at the three surfaces."""
+    def reactions(
+        self,
+        x: Fields,
+        guess: Reactions | None = None,
+        known: Reactions | None = None,
+    ) -> Reactions:
+        """What happens at the three surfaces, from a guess; or `known`, followed."""
         transport = self.transport(x.c)
         metals = self.metal_potentials(x)
-        host, floor, counter = (
-            self.reaction(surface, x, transport, metal)
-            for surface, metal in zip(self.surfaces, metals, strict=True)
-        )
-        return Reactions(host, floor, counter)
+
+        def at(name: str, metal: Array) -> AtWall:
+            return self._reaction(
+                getattr(self, name),
+                x,
+                transport,
+                metal,
+                None if guess is None else getattr(guess, name).current,
+                None if known is None else getattr(known, name),
+            )
+
+        names = ("host", "floor", "counter")
+        return Reactions(*(at(*each) for each in zip(names, metals, strict=True)))
 
     @staticmethod
     def metal_potentials(x: Fields) -> tuple[Array, Scalar, Scalar]:
@@ -162,10 +170,16 @@ class CellModel(eqx.Module):
         host = x.collector if x.solid is None else x.solid
         return host, x.collector, jnp.zeros_like(x.collector)
 
-    def reaction(
-        self, surface: Surface, x: Fields, transport: "Transport", potential: Array
-    ) -> Array:
-        """i [A m⁻²] at a surface whose metal is at `potential`."""
+    def _reaction(
+        self,
+        surface: Surface,
+        x: Fields,
+        transport: "Transport",
+        potential: Array,
+        guess: Array | None,
+        known: AtWall | None,
+    ) -> AtWall:
+        """What happens at a surface whose metal is at `potential`."""
         electrolyte = self.electrolyte
         c0, scale = electrolyte.concentration, self.thermal_voltage
         t = jax.tree.map(surface.of, transport)
@@ -173,20 +187,19 @@ class CellModel(eqx.Module):
         # i = unit × number / distance: what one ampere per area does over `reach`.
         number = surface.reach / self.unit
         wet = surface.area > 0
-        return jnp.where(
-            wet,
-            interface_current(
-                surface.kinetics,
-                scale * (potential - liquid),
-                c0 * jnp.maximum(surface.of(x.c), 0),
-                electrolyte.temperature,
-                resistance=surface.film,
-                depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
-                liquid=scale / t.conduction * number,
-                diffusion_potential=scale * t.drift / t.conduction,
-            ),
-            0.0,
+        found = at_wall(
+            surface.kinetics,
+            scale * (potential - liquid),
+            c0 * jnp.maximum(surface.of(x.c), 0),
+            electrolyte.temperature,
+            resistance=surface.film,
+            depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
+            liquid=scale / t.conduction * number,
+            diffusion_potential=scale * t.drift / t.conduction,
+            guess=guess,
+            known=known,
         )
+        return AtWall(jnp.where(wet, found.current, 0.0), found.concentration)
 
     def flows(self, x: Fields, transport: "Transport") -> tuple[Cells, Cells]:
         """What leaves each cell by transport: salt (as charge), and charge [m].
@@ -253,10 +266,21 @@ class CellModel(eqx.Module):
         plated = host + floor + counter
         salt = salt + (1 - transport.cation_share) * plated
         liquid = liquid + plated
+        out = self.through_collector(x, reactions)
         if x.solid is None:
-            return salt, liquid, None, jnp.sum(floor) + jnp.sum(host)
-        solid, through = self.solid_flow(x.solid, x.collector)
-        return salt, liquid, solid - host, jnp.sum(floor) + through
+            return salt, liquid, None, out
+        return salt, liquid, self.solid_flow(x.solid, x.collector) - host, out
+
+    def through_collector(self, x: Fields, reactions: "Reactions") -> Scalar:
+        """The current that leaves through the collector [m]."""
+        host, floor, _ = (
+            jnp.sum(surface.area * i) / self.unit
+            for surface, i in zip(self.surfaces, reactions, strict=True)
+        )
+        if x.solid is None or self.solid is None:
+            return floor + host
+        fall = x.solid[..., 0] - x.collector
+        return floor + jnp.sum(self.solid.contact * fall)
 
     @property
     def surfaces(self) -> tuple[Surface, Surface, Surface]:
@@ -294,11 +318,25 @@ class CellModel(eqx.Module):
         """c_s/c₀ beside the plated surfaces of each cell, infinite where is none."""
         t = self.transport(x.c)
         fall = (1 - t.cation_share) / t.diffusion / self.unit
-        host = x.c - fall * reactions.host * self.signed_reach
+        host = x.c - fall * reactions.host.current * self.signed_reach
         wall = jnp.where(self.wall, host, jnp.inf)
-        floor = x.c[..., 0] - fall[..., 0] * reactions.floor * self.floor.reach
+        under = fall[..., 0] * reactions.floor.current
+        floor = x.c[..., 0] - under * self.floor.reach
         floor = jnp.where(self.floor.area > 0, floor, jnp.inf)
         return wall.at[..., 0].min(floor)
+
+    def salt_drift(self, x: Fields, reactions: Reactions) -> Scalar:
+        """Salt that gathers or leaves, over what electrodes take and give [-]."""
+        salt = self.balances(x, reactions)[0]
+        share = 1 - self.transport(x.c).cation_share
+        taken = sum(
+            jnp.sum(surface.of(share) * surface.area * jnp.abs(i))
+            for surface, i in zip(self.surfaces, reactions, strict=True)
+        )
+        if self.far is not None:
+            taken = 2 * taken  # as much comes from the bath
+        gathered = jnp.sum(jnp.where(self.in_pore, jnp.abs(salt), 0.0))
+        return gathered / (taken / self.unit + 1e-6 * self.current_scale)
 
     def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
         """Largest difference between the currents of all electrodes [-].
@@ -320,13 +358,12 @@ class CellModel(eqx.Module):
     def _typical_current(self) -> Scalar:
         return self.per_footprint(self.current_scale)
 
-    def solid_flow(self, potential: Cells, collector: Scalar) -> tuple[Cells, Scalar]:
-        """Electronic current that leaves each cell, and all that the collector gets."""
+    def solid_flow(self, potential: Cells, collector: Scalar) -> Cells:
+        """Electronic current that leaves each cell [m]."""
         if self.solid is None:
-            return jnp.zeros_like(potential), jnp.zeros_like(collector)
+            return jnp.zeros_like(potential)
         through = self.solid.contact * (potential[..., 0] - collector)
-        flow = net_outflow(self.solid.faces, potential).at[..., 0].add(through)
-        return flow, jnp.sum(through)
+        return net_outflow(self.solid.faces, potential).at[..., 0].add(through)
 
 
 class Transport(eqx.Module):

@@ -6,8 +6,6 @@ step it is applied at the cost of reading its coefficients; what automatic
 differentiation keeps for the same is four times as much.
 """
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,11 +70,12 @@ class CellTangent(eqx.Module):
         salt = salt + self.storage * x.c + self.salt_share * plated
         salt = jnp.where(self.still, scale * x.c, salt)
         out, solid = jnp.sum(floor), None
-        if x.solid is None:
+        if x.solid is None or model.solid is None:
             out = out + jnp.sum(host)
         else:
-            solid, through = model.solid_flow(x.solid, x.collector)
-            solid, out = solid - host, out + through
+            solid = model.solid_flow(x.solid, x.collector) - host
+            fall = x.solid[..., 0] - x.collector
+            out = out + jnp.sum(model.solid.contact * fall)
         return Fields(
             jnp.where(model.in_pore, salt, scale * x.c),
             jnp.where(model.in_pore, charge + plated, scale * x.liquid),
@@ -125,18 +124,17 @@ def cell_tangent(
     model: CellModel,
     x: Fields,
     reactions: Reactions,
-    reacting: Callable[[Fields], Reactions],
     a: Scalar,
     still: Bool[Array, ""],
     by_current: Bool[Array, ""],
 ) -> CellTangent:
-    """The Jacobian of a stage at x, from the reactions there and their derivative.
+    """The Jacobian of a stage at x, from the reactions there.
 
     `a` is that of the stage; `still` where no salt moves in it.
     """
     ones = jnp.ones_like(x.c)
     t, slope = jax.jvp(model.transport, (x.c,), (ones,))
-    slopes = _reaction_slopes(model, x, reacting)
+    slopes = _reaction_slopes(model, x, reactions)
     host, floor, counter = (
         surface.into_cells(surface.area * i, x.c.shape) / model.unit
         for surface, i in zip(model.surfaces, reactions, strict=True)
@@ -206,22 +204,25 @@ def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
 
 
 def _reaction_slopes(
-    model: CellModel, x: Fields, reacting: Callable[[Fields], Reactions]
+    model: CellModel, x: Fields, reactions: Reactions
 ) -> ReactionSlopes:
-    ones = jnp.ones_like(x.c)
-    zero = jax.tree.map(jnp.zeros_like, x)
+    # One program for both directions, (1, 0) and (0, 1) for (c, φ).
+    one, none = jnp.ones_like(x.c), jnp.zeros_like(x.c)
 
-    def per_cell(direction: Fields):
+    def reacting(c: Cells, liquid: Cells) -> Reactions:
+        return model.reactions(Fields(c, liquid, x.solid, x.collector), known=reactions)
+
+    def along(c: Cells, liquid: Cells):
+        slopes = jax.jvp(reacting, (x.c, x.liquid), (c, liquid))[1]
         host, floor, counter = (
-            surface.into_cells(surface.area * i, ones.shape) / model.unit
-            for surface, i in zip(model.surfaces, reacting(direction), strict=True)
+            surface.into_cells(surface.area * i, one.shape) / model.unit
+            for surface, i in zip(model.surfaces, slopes, strict=True)
         )
         return host, floor, counter
 
-    return ReactionSlopes(
-        by_salt=per_cell(eqx.tree_at(lambda f: f.c, zero, ones)),
-        by_liquid=per_cell(eqx.tree_at(lambda f: f.liquid, zero, ones)),
-    )
+    both = jax.vmap(along)(jnp.stack([one, none]), jnp.stack([none, one]))
+    by_salt, by_liquid = (jax.tree.map(lambda p, k=k: p[k], both) for k in (0, 1))
+    return ReactionSlopes(by_salt, by_liquid)
 
 
 def _far_slopes(model: CellModel, x: Fields):

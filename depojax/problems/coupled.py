@@ -17,9 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar, static
+from depojax.physics.interface import AtWall
 from depojax.problems.cell_model import CellModel, Fields, Reactions
 from depojax.problems.cell_tangent import CellTangent, cell_tangent
 from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycle
+from depojax.problems.places import deciding_place
 from depojax.problems.until import Until
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.newton import AbstractSystem, find_root, followed
@@ -30,6 +32,7 @@ from depojax.solvers.trees import plus, scaled
 _CLAMP = 20.0  # largest change of a potential per Newton step [RT/F]
 _KEPT = 0.1  # of the concentration, at least, per Newton step
 _INSTANT = 1e-9  # time to follow a jump [s]
+DEPLETED = 1e-4  # c_s/c₀ that counts as depleted: kinetics never reach zero
 _AT_ONCE = 1e-8  # stages shorter than that move no salt [s]
 
 
@@ -37,7 +40,7 @@ class CellState(eqx.Module):
     """What a run carries from step to step."""
 
     fields: Fields
-    reactions: Reactions  # local current densities [A m-2]
+    reactions: Reactions
     charge: Scalar  # passed per footprint, plating positive [C m-2]
     plated: tuple[Cells, Array]  # charge per true area, host and floor [C m-2]
 
@@ -57,13 +60,15 @@ class Stage(AbstractSystem):
     known: Cells  # storage before the stage, and what was added to it
     a: Scalar
 
-    def residual(self, x: Fields) -> Fields:
-        return self._closed(x, self.model.reactions(x))
+    def inner(self, x: Fields, guess: Reactions) -> Reactions:
+        return self.model.reactions(x, guess)
 
-    def _closed(self, x: Fields, reactions: Reactions) -> Fields:
-        """What is left of all balances, for given reactions."""
+    def inner_followed(self, x: Fields, known: Reactions) -> Reactions:
+        return self.model.reactions(x, known=known)
+
+    def residual(self, x: Fields, inner: Reactions) -> Fields:
         model = self.model
-        salt, liquid, solid, out = model.balances(x, reactions)
+        salt, liquid, solid, out = model.balances(x, inner)
         salt = salt + (model.storage * x.c - self.known) / self.a
         still = model.current_scale * (x.c - self.known / model.safe_storage)
         salt = jnp.where(self._is_instant, still, salt)
@@ -80,13 +85,10 @@ class Stage(AbstractSystem):
     def _is_instant(self) -> Bool[Array, ""]:
         return self.a < _AT_ONCE
 
-    def linearise(self, x: Fields) -> tuple[Fields, CellTangent]:
-        reactions, slopes = jax.linearize(self.model.reactions, x)
-        by_current = self.drive.by_current
-        tangent = cell_tangent(
-            self.model, x, reactions, slopes, self.a, self._is_instant, by_current
+    def jacobian(self, x: Fields, inner: Reactions) -> CellTangent:
+        return cell_tangent(
+            self.model, x, inner, self.a, self._is_instant, self.drive.by_current
         )
-        return self._closed(x, reactions), tangent
 
     def preconditioner(self, x: Fields, jacobian: CellTangent) -> FieldByField:
         return inverse_of(jacobian, x)
@@ -117,40 +119,45 @@ class CoupledBalance(AbstractBalance):
         return dataclasses.replace(y, fields=stored)
 
     def rate(self, t, y: CellState) -> CellState:
-        salt, _, _, out = self.model.balances(y.fields, y.reactions)
+        salt = self.model.balances(y.fields, y.reactions)[0]
         gained = jnp.where(self.model.in_pore, -salt, 0.0)
         return CellState(
             _salt_alone(y.fields, gained),
             jax.tree.map(jnp.zeros_like, y.reactions),
-            self.model.per_footprint(out),
-            _plating(y.reactions),
+            *self._passing(y.fields, y.reactions),
         )
 
     def exchange(self, t, y: CellState, rate: CellState) -> Scalar:
         return jnp.sum(rate.fields.c)
 
     def solve_stage(self, t, known: CellState, a, guess: CellState):
-        fixed, known_salt, a, guess_fields = jax.lax.stop_gradient(
-            (self, known.fields.c, a, guess.fields)
+        fixed, known_salt, a, fields, reactions = jax.lax.stop_gradient(
+            (self, known.fields.c, a, guess.fields, guess.reactions)
         )
         stage = fixed.stage(t, known_salt, a)
-        root = find_root(stage, guess_fields, fixed.target)
+        root = find_root(stage, fields, fixed.target, reactions)
         counts = jnp.stack([root.newton_steps, root.linear_iterations])
-        return self._with_sums(t, known, a, root.x), root.converged, counts
+        state = self._with_sums(t, known, a, root.x, root.inner)
+        return state, root.converged, counts
 
     def follow_stage(self, t, known: CellState, a, y: CellState) -> CellState:
         stage = self.stage(t, known.fields.c, a)
-        return self._with_sums(t, known, a, followed(stage, y.fields))
+        fields = followed(stage, y.fields, y.reactions)
+        reactions = self.model.reactions(fields, known=y.reactions)
+        return self._with_sums(t, known, a, fields, reactions)
 
-    def _with_sums(self, t, known: CellState, a, fields: Fields) -> CellState:
-        """The state of a stage from its fields."""
-        reactions = self.model.reactions(fields)
-        new = CellState(fields, reactions, known.charge, known.plated)
-        rate = self.rate(t, new)
-        charge, plated = plus(
-            (known.charge, known.plated), a, (rate.charge, rate.plated)
-        )
+    def _with_sums(
+        self, t, known: CellState, a, fields: Fields, reactions: Reactions
+    ) -> CellState:
+        """The state of a stage from what was solved for."""
+        passed = self._passing(fields, reactions)
+        charge, plated = plus((known.charge, known.plated), a, passed)
         return CellState(fields, reactions, charge, plated)
+
+    def _passing(self, fields: Fields, reactions: Reactions):
+        """Current per footprint, and what host and floor plate [A m⁻²]."""
+        out = self.model.through_collector(fields, reactions)
+        return self.model.per_footprint(out), _plating(reactions)
 
     def uncounted(self):
         return jnp.zeros(2, jnp.int32)  # Newton steps and linear iterations
@@ -184,18 +191,42 @@ class CoupledBalance(AbstractBalance):
         return jnp.sqrt(square / jnp.sum(area))
 
     def event(self, t, y: CellState) -> Scalar:
-        observed = self.observe(t, y)
-        margins = [stop.margin(t, observed) for stop in self.stops]
+        margins = self.margins(t, y)
         return jnp.min(jnp.stack(margins)) if margins else jnp.ones_like(t)
+
+    def margins(self, t, y: CellState) -> list[Scalar]:
+        """Of all stops: positive before, zero where they are met."""
+        observed = self.observe(t, y)
+
+        def seen(stop: Until) -> dict[str, Scalar]:
+            if stop.kind == "steady":
+                drift = self.model.salt_drift(y.fields, y.reactions)
+                return observed | {"salt_drift": drift}
+            if stop.share == 0:
+                return observed
+            wall, area = self.walls(y)
+            place = deciding_place(wall, area, stop.share)
+            return observed | {"lowest_wall_concentration": wall.ravel()[place]}
+
+        return [stop.margin(t, seen(stop)) for stop in self.stops]
+
+    def walls(self, y: CellState) -> tuple[Cells, Cells]:
+        """c_s/c₀ where the host and the open collector are plated, and that area."""
+        model = self.model
+        wall = model.wall_concentration(y.fields, y.reactions)
+        floor = model.floor.into_cells(model.floor.area, wall.shape)
+        area = jnp.where(model.wall, model.host.area, 0.0) + floor
+        return wall, jnp.where(jnp.isfinite(wall), area, 0.0)
 
     def observe(self, t, y: CellState) -> dict[str, Scalar]:
         """Numbers of the cell at a moment; of the step: its time and charge."""
         model = self.model
         reactions = y.reactions
-        out = model.balances(y.fields, reactions)[3]
-        wall = model.wall_concentration(y.fields, reactions)
+        out = model.through_collector(y.fields, reactions)
+        wall, area = self.walls(y)
+        mean = jnp.sum(jnp.where(area > 0, area * wall, 0.0)) / jnp.sum(area)
         true_area = jnp.sum(model.host.area) + jnp.sum(model.floor.area)
-        local = jnp.concatenate([reactions.host.ravel(), reactions.floor.ravel()])
+        local = [jnp.max(jnp.abs(i)) for i in _plating(reactions)]
         current = model.per_footprint(out)
         return {
             "time": t,
@@ -203,8 +234,9 @@ class CoupledBalance(AbstractBalance):
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
             "lowest_wall_concentration": jnp.min(wall),
+            "mean_wall_concentration": mean,
             "mean_local_current_density": out * model.unit / true_area,
-            "highest_local_current_density": jnp.max(jnp.abs(local)),
+            "highest_local_current_density": jnp.maximum(*local),
             "charge_imbalance": model.imbalance(reactions, current),
         }
 
@@ -229,7 +261,9 @@ def at_rest(model: CellModel) -> CellState:
     ones = jnp.ones_like(model.pore_volume)
     none = jnp.zeros((), ones.dtype)
     solid = None if model.solid is None else 0 * ones
-    reactions = Reactions(*(jnp.zeros_like(s.area) for s in model.surfaces))
+    c0 = model.electrolyte.concentration
+    idle = (AtWall(0 * s.area, c0 + 0 * s.area) for s in model.surfaces)
+    reactions = Reactions(*idle)
     return CellState(
         Fields(ones, 0 * ones, solid, none), reactions, none, _plating(reactions)
     )
@@ -242,4 +276,4 @@ def _salt_alone(fields: Fields, c: Cells) -> Fields:
 
 def _plating(reactions: Reactions) -> tuple[Cells, Array]:
     """The part of the reactions that the working electrode books."""
-    return reactions.host, reactions.floor
+    return reactions.host.current, reactions.floor.current

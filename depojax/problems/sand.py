@@ -1,8 +1,9 @@
 """Sand's time: when, and where, plating empties the electrolyte at the metal.
 
 The salt balance of the whole cell is integrated from a uniform concentration, with the
-plating current spread evenly over the true surface (kinetics decide otherwise once the
-cell has them):
+plating current spread evenly over the true surface. (In a cell with kinetics, electrons
+that have to pass the host, or a concentrated electrolyte the current goes where these
+send it, see `sand_coupled`.)
 
     ∂(ε c)/∂t = ∇·(D_eff ∇c) − N_s a,   N_s = (1 − t₊) J A_footprint / (z₊ν₊F A_true)
 
@@ -21,13 +22,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_range, refuse
 from depojax._progress import progress_bar, report_progress
-from depojax._types import Cells, Scalar, as_float, is_traced, static
+from depojax._types import Cells, Scalar, as_float, is_traced
 from depojax.problems.cell import Cell
-from depojax.problems.currents import AbstractCurrent, ConstantCurrent, as_current
+from depojax.problems.currents import ConstantCurrent, as_current
 from depojax.problems.depletion import depletion_times
 from depojax.problems.places import share_below
 from depojax.problems.salt_balance import (
@@ -36,52 +36,10 @@ from depojax.problems.salt_balance import (
     salt_balance,
     steady_deviation,
 )
+from depojax.problems.sand_coupled import coupled_sand_time, goes_its_own_way
+from depojax.problems.sand_solution import NEARLY, SandSolution
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import History, Steps, integrate
-
-_NEARLY = 0.1  # c_s/c₀ below which a place counts as nearly depleted
-_SPOT = 5e-3  # share of the metal that is too small to stand for the host
-_LOOK_PAST = 0.05
-
-
-class SandSolution(eqx.Module):
-    """When and where the ions run out, and the state of the cell then.
-
-    Without depletion (below the limiting current, or before `max_time`) the time and
-    the capacity are infinite, and the fields are those of the steady state, or of
-    `max_time`. `message` says it in words.
-    """
-
-    time: Scalar  # Sand's time τ [s]
-    capacity: Scalar  # charge passed per footprint until then [C m-2]
-    location: Float[Array, "3"]  # centre of the cell whose wall decides [m]
-    concentration: Cells  # salt, at the end of the run [mol m-3]
-    wall_concentration: Cells  # c_s beside the plated surface, else c [mol m-3]
-    depletion_time: Cells | None  # of each place on the metal, inf if later [s]
-    nearly_depleted: Scalar  # share of the metal with c_s < c₀/10 at the end [-]
-    limiting_current: Scalar  # even plating depletes nothing below it [A m-2]
-    end_time: Scalar  # of the run [s]
-    history: History
-    salt_balance_error: Scalar  # |found − booked| / salt plated until the end [-]
-    steps: Int[Array, ""]
-    attempts: Int[Array, ""]
-    linear_iterations: Int[Array, ""]
-    depleted: Bool[Array, ""]
-    result: RESULTS
-    cell: Cell
-    current: AbstractCurrent
-    depleted_share: float = static(default=0.0)  # of the metal, that ends the run [-]
-
-    @property
-    def message(self) -> str:
-        """What came out, in a sentence."""
-        return _sentence(self)
-
-    def to_xarray(self):
-        """The solution as an `xarray.Dataset` with units on every variable."""
-        from depojax.io import to_xarray
-
-        return to_xarray(self)
 
 
 def sand_time(
@@ -99,7 +57,9 @@ def sand_time(
     """Sand's time of a cell: when and where plating runs out of ions.
 
     Args:
-        cell: scaffold, electrolyte and far side.
+        cell: scaffold, electrolyte and far side. Where it has `kinetics`, a
+            `solid_conductivity` or a `ConcentratedElectrolyte`, the current goes where
+            these send it, as in `simulate`; else it is spread evenly.
         current_density: plating current per footprint [A m⁻²], or a current protocol
             such as `PulsedCurrent`.
         steps: choice of time steps; `Steps(tolerance=1e-4)` by default.
@@ -129,6 +89,14 @@ def sand_time(
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
     share = _share(depleted_share)
     current = as_current(current_density)
+    coupled = goes_its_own_way(cell)
+    if coupled and run_on is not None:
+        raise refuse(
+            "run_on",
+            "a cell whose current is spread evenly",
+            "one with kinetics, conductivity or a concentrated electrolyte",
+            "Without run_on, or ask simulate: with kinetics it goes past depletion.",
+        )
     if max_time is not None:
         check_range("max_time", max_time, 0.0, jnp.inf, "s", open_low=True)
     elif not isinstance(current, ConstantCurrent) and can_be_steady(cell):
@@ -145,7 +113,10 @@ def sand_time(
     steps = Steps() if steps is None else steps
     report = report_progress if progress else None
     with progress_bar("Sand's time") if progress else contextlib.nullcontext():
-        solution = _sand_time(cell, current, steps, end, tolerance, share, report)
+        if coupled:
+            solution = coupled_sand_time(cell, current, steps, end, share, report)
+        else:
+            solution = _sand_time(cell, current, steps, end, tolerance, share, report)
         # The map begins where the first place is depleted, whatever ends the run.
         first = solution
         if run_on is not None and share > 0:
@@ -247,7 +218,7 @@ def _sand_time(cell, current, steps, end_time, rtol, share, report) -> SandSolut
         concentration=c0 * _positive(balance, u),
         wall_concentration=c0 * _positive(balance, wall),
         depletion_time=None,
-        nearly_depleted=share_below(wall, balance.wall_area, _NEARLY - 1),
+        nearly_depleted=share_below(wall, balance.wall_area, NEARLY - 1),
         limiting_current=limit,
         end_time=jnp.where(steady, jnp.inf, run.time),
         history=_in_units(run.history, jax.lax.stop_gradient(c0)),
@@ -323,43 +294,3 @@ def _raise_if_failed(solution: SandSolution) -> None:
         return
     if bool(solution.result != RESULTS.successful):
         raise SolveError(str(RESULTS[solution.result]), solution)
-
-
-def _sentence(solution: SandSolution) -> str:
-    if bool(solution.result != RESULTS.successful):
-        return str(RESULTS[solution.result])
-    lowest = float(jnp.nanmin(solution.history.values["lowest_wall_concentration"]))
-    if bool(solution.depleted):
-        return _depletion_sentence(solution)
-    limit = float(solution.limiting_current)
-    mean = float(solution.current.mean)
-    if mean <= limit:
-        walls = jnp.where(
-            solution.cell.domain().wall_area > 0, solution.wall_concentration, jnp.inf
-        )
-        return (
-            f"No depletion, ever: {mean / 10:.4g} mA/cm2 is below the limiting current "
-            f"of {limit / 10:.4g} mA/cm2. The lowest wall concentration settles at "
-            f"{float(jnp.min(walls)):.4g} mol/m3."
-        )
-    return (
-        f"No depletion within {float(solution.end_time):.4g} s; the lowest wall "
-        f"concentration was {lowest:.4g} mol/m3. Raise max_time to wait longer."
-    )
-
-
-def _depletion_sentence(solution: SandSolution) -> str:
-    x, y, z = (1e6 * float(v) for v in solution.location)
-    share, near = solution.depleted_share, float(solution.nearly_depleted)
-    sentence = (
-        f"Ions run out after {float(solution.time):.4g} s, when "
-        f"{float(solution.capacity) / 36e3:.4g} mAh/cm2 have passed, "
-        + (f"on {100 * share:.3g} % of the metal, last" if share else "first")
-        + f" at (x, y, z) = ({x:.4g}, {y:.4g}, {z:.4g}) um."
-    )
-    if near - share < _SPOT and solution.cell.scaffold.resolved:
-        sentence += (
-            f" But {100 * (1 - near):.4g} % of the metal is far from depletion then: a "
-            f"small spot decided. depleted_share={_LOOK_PAST} looks past it."
-        )
-    return sentence

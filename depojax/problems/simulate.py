@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import refuse
+from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, is_traced
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import cell_model
 from depojax.problems.cell_model import CellModel
-from depojax.problems.coupled import CellState, CoupledBalance, at_rest
+from depojax.problems.coupled import DEPLETED, CellState, CoupledBalance, at_rest
 from depojax.problems.protocols import Protocol, protocol_from
 from depojax.problems.steps import Step
 from depojax.problems.until import Until
@@ -28,8 +29,6 @@ from depojax.problems.voltage import voltage_parts
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Run, Steps, integrate
-
-_DEPLETED = 1e-3  # c_s/c₀ that counts as depleted: kinetics never reach zero
 
 
 class Simulation(eqx.Module):
@@ -96,7 +95,7 @@ def simulate(
         progress: show a progress bar on stderr.
         throw: raise `SolveError` when a solve fails, instead of saying so in `result`.
 
-    Depletion is met at c_s = c₀/1000, or above where `Until.depletion` says so: with
+    Depletion is met at c_s = c₀/10 000, or above where `Until.depletion` says so: with
     kinetics the wall never gets to zero. Where a current is imposed it ends the run,
     asked for or not, because these equations have no solution beyond.
 
@@ -108,14 +107,7 @@ def simulate(
     """
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
-    precision = cell.scaffold.pore_fraction.dtype
-    if precision != jnp.float64:
-        raise refuse(
-            "cell",
-            "float64, for currents that close to ten digits",
-            str(precision),
-            'Begin with jax.config.update("jax_enable_x64", True).',
-        )
+    check_precision(cell)
     if start is not None and start.cell.grid.shape != cell.grid.shape:
         raise refuse(
             "start",
@@ -124,7 +116,7 @@ def simulate(
         )
     protocol = protocol_from(protocol)
     model = _model(cell)
-    chosen_steps = _with_first_step(Steps() if steps is None else steps, model)
+    chosen_steps = with_first_step(Steps() if steps is None else steps, model)
     state = at_rest(model) if start is None else start.state
     runs: list[Run] = []
     balances: list[CoupledBalance] = []
@@ -156,6 +148,18 @@ def simulate(
     return solution
 
 
+def check_precision(cell: Cell) -> None:
+    """Refuse a cell in float32."""
+    precision = cell.scaffold.pore_fraction.dtype
+    if precision != jnp.float64:
+        raise refuse(
+            "cell",
+            "float64, for currents that close to ten digits",
+            str(precision),
+            'Begin with jax.config.update("jax_enable_x64", True).',
+        )
+
+
 class _PlainStep(eqx.Module):
     """A step without its name, so that steps alike share one program."""
 
@@ -179,7 +183,7 @@ def _met(stop: Until) -> Until:
     """The condition; depletion at a level that a wall can reach."""
     if stop.kind != "depletion":
         return stop
-    return eqx.tree_at(lambda s: s.level, stop, jnp.maximum(stop.level, _DEPLETED))
+    return eqx.tree_at(lambda s: s.level, stop, jnp.maximum(stop.level, DEPLETED))
 
 
 @eqx.filter_jit
@@ -187,7 +191,7 @@ def _model(cell: Cell) -> CellModel:
     return cell_model(cell)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
     balance = CoupledBalance(
         model, step.drive, step.by_current, step.stops, state.charge
@@ -196,7 +200,7 @@ def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
     return balance, integrate(balance, state, end_time, steps, report=report)
 
 
-def _with_first_step(steps: Steps, model: CellModel) -> Steps:
+def with_first_step(steps: Steps, model: CellModel) -> Steps:
     """A first step within which salt crosses no cell; a power of two in seconds."""
     if steps.fixed is not None or steps.first_step is not None:
         return steps
@@ -208,17 +212,12 @@ def _with_first_step(steps: Steps, model: CellModel) -> Steps:
     )
 
 
-def _margins(balance: CoupledBalance, run: Run) -> list[Scalar]:
-    observed = balance.observe(run.time, run.state)
-    return [stop.margin(run.time, observed) for stop in balance.stops]
-
-
 def _ends_protocol(balance: CoupledBalance, run: Run) -> Bool[Array, ""]:
     """Whether the condition that ended the step ends everything."""
     stops = balance.stops
     if not stops:
         return jnp.asarray(False)
-    first = jnp.argmin(jnp.stack(_margins(balance, run)))
+    first = jnp.argmin(jnp.stack(balance.margins(run.time, run.state)))
     last = jnp.asarray([stop.ends == "protocol" for stop in stops])
     return run.event_found & last[first]
 
@@ -228,9 +227,8 @@ def _ended_by(balance: CoupledBalance, run: Run) -> str:
         return "failure"
     if not bool(run.event_found):
         return "time"
-    return balance.stops[
-        int(np.argmin([float(m) for m in _margins(balance, run)]))
-    ].name
+    margins = [float(margin) for margin in balance.margins(run.time, run.state)]
+    return balance.stops[int(np.argmin(margins))].name
 
 
 def _solution(
@@ -267,8 +265,8 @@ def _solution(
         concentration=jnp.where(model.in_pore, c0 * x.c, 0.0),
         liquid_potential=scale * x.liquid,
         solid_potential=scale * solid,
-        local_current_density=state.reactions.host,
-        collector_current_density=state.reactions.floor,
+        local_current_density=state.reactions.host.current,
+        collector_current_density=state.reactions.floor.current,
         plated_charge=state.plated[0],
         final_voltage=scale * x.collector,
         voltage_parts=voltage_parts(model, state),

@@ -36,6 +36,8 @@ class Until(eqx.Module):
         Until.voltage_above(0.5)        [V]
         Until.current_below(0.5)        |J|, while a potential is held [A m⁻²]
         Until.depletion(0.05)           lowest wall concentration c_s/c₀ [-]
+        Until.depletion(0, share=0.05)  the same on a share of the plated area [-]
+        Until.steady()                  transport brings what the electrodes take
         Until.own(condition)            positive before the event, see `margin`
 
     Depletion and conditions of your own end the protocol, the others the step, unless
@@ -46,6 +48,7 @@ class Until(eqx.Module):
     level: Scalar = quantity()  # where it happens [s, C m-2, V, A m-2 or -]
     ends: Literal["step", "protocol"] = static(default="step")
     condition: Callable[..., Any] | None = None
+    share: float = static(default=0.0)  # of the plated area, for depletion [-]
 
     def __check_init__(self):
         check_choice("ends", self.ends, ("step", "protocol"))
@@ -84,11 +87,27 @@ class Until(eqx.Module):
         return cls("current_below", J, ends)
 
     @classmethod
-    def depletion(cls, threshold: Any = 0.0, *, ends: Any = "protocol") -> "Until":
-        """Once the lowest wall concentration is `threshold` of the initial one [-]."""
+    def depletion(
+        cls, threshold: Any = 0.0, *, share: float = 0.0, ends: Any = "protocol"
+    ) -> "Until":
+        """Once the lowest wall concentration is `threshold` of the initial one [-].
+
+        Or, with a `share`, that on this share of the plated area [-].
+        """
         threshold = one_number("threshold", threshold, "")
         check_range("threshold", threshold, 0.0, 1.0, open_high=True)
-        return cls("depletion", threshold, ends)
+        check_range("share", share, 0.0, 1.0, open_high=True)
+        return cls("depletion", threshold, ends, None, float(share))
+
+    @classmethod
+    def steady(cls, imbalance: Any = 1e-4, *, ends: Any = "step") -> "Until":
+        """Once the salt that still gathers or leaves anywhere is so little [-].
+
+        Compared with what the electrodes take and give; 1 when a current sets in.
+        """
+        imbalance = one_number("imbalance", imbalance, "")
+        check_range("imbalance", imbalance, 1e-12, 1.0, open_high=True)
+        return cls("steady", imbalance, ends)
 
     @classmethod
     def own(cls, condition: Callable[..., Any], *, ends: Any = "protocol") -> "Until":
@@ -136,6 +155,9 @@ class Until(eqx.Module):
                 return (J - level) / (J + level)
             case "depletion":
                 return (observed["lowest_wall_concentration"] - level) / (1 - level)
+            case "steady":
+                drift = observed["salt_drift"]
+                return (drift - level) / (drift + level)
             case _:
                 own: Any = self.condition
                 return own(observed)
@@ -157,6 +179,9 @@ class Until(eqx.Module):
             case "depletion":
                 threshold = write_quantity(level, "")
                 words = f"depletion below {threshold}" if level else "depletion"
+                words += f" of {100 * self.share:g} %" if self.share else ""
+            case "steady":
+                words = "steady"
             case _:
                 words = self.name
         default = "protocol" if self.kind in ("depletion", "own") else "step"

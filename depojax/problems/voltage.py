@@ -34,7 +34,7 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
     Zero where no current flows. Where a bath is the far side, that is the reference.
     """
     x, t = state.fields, model.transport(state.fields.c)
-    out = model.balances(x, state.reactions)[3]
+    out = model.through_collector(x, state.reactions)
     ohmic, mixed = _in_liquid(model, x, t)
     parts = {
         "solid": -_in_solid(model, x),

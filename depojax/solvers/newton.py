@@ -31,19 +31,38 @@ _EXACT = {"float64": 1e-10, "float32": 1e-5}  # the same for derivatives
 
 
 class AbstractSystem(eqx.Module):
-    """Equations R(x) = 0 for a tree of fields."""
+    """Equations R(x) = 0 for a tree of fields.
+
+    What holds at x and follows from x by equations of its own, place by place, may be
+    found apart (`inner`) and is then known to residual, Jacobian and derivatives.
+    """
+
+    def inner(self, x: PyTree, guess: PyTree) -> PyTree:
+        """What the residual needs to be known at x; `guess` is that of some x nearby.
+
+        Nothing by default.
+        """
+        return guess
+
+    def inner_followed(self, x: PyTree, known: PyTree) -> PyTree:
+        """The `known` value of `inner` at x, as a function of x and of the system."""
+        return known
 
     @abc.abstractmethod
-    def residual(self, x: PyTree) -> PyTree:
+    def residual(self, x: PyTree, inner: PyTree) -> PyTree:
         """R(x), all equations in comparable units."""
 
-    def linearise(self, x: PyTree) -> tuple[PyTree, Any]:
-        """R(x), and the Jacobian there, a linear map."""
-        return jax.linearize(self.residual, x)
+    def jacobian(self, x: PyTree, inner: PyTree) -> Any:
+        """The derivative of R at x, a linear map."""
+
+        def residual(x):
+            return self.residual(x, self.inner_followed(x, inner))
+
+        return jax.linearize(residual, x)[1]
 
     @abc.abstractmethod
     def preconditioner(self, x: PyTree, jacobian: Any) -> AbstractPreconditioner:
-        """Roughly the inverse of the Jacobian at x, which `linearise` gave."""
+        """Roughly the inverse of the Jacobian at x."""
 
     def held_back(self, x: PyTree, step: PyTree) -> PyTree:
         """`step` from x, shorter where the equations would lose their meaning."""
@@ -54,61 +73,87 @@ class Root(eqx.Module):
     """Where Newton ended."""
 
     x: PyTree
+    inner: PyTree
     converged: Bool[Array, ""]
     newton_steps: Int[Array, ""]
     linear_iterations: Int[Array, ""]
 
 
-def find_root(system: AbstractSystem, guess: PyTree, target: Scalar) -> Root:
-    """x with ‖R(x)‖₂ ≤ target, from a guess. No derivative: see `followed`."""
+class _Try(eqx.Module):
+    """A point, and what is left of the equations there."""
+
+    x: PyTree
+    inner: PyTree
+    residual: PyTree
+    size: Scalar  # ‖residual‖₂, infinite where it is no number
+
+
+def find_root(
+    system: AbstractSystem, guess: PyTree, target: Scalar, inner: PyTree = None
+) -> Root:
+    """x with ‖R(x)‖₂ ≤ target, from a guess. No derivative: see `followed`.
+
+    `inner` is a guess of what the system finds by itself.
+    """
 
     def unfinished(state):
-        _, size, steps, _, stuck = state
-        return (size > target) & (steps < _MAX_STEPS) & ~stuck
+        *_, steps, _, over = state
+        return ~over & (steps <= _MAX_STEPS)
 
     def improve(state):
-        x, _, steps, linear, _ = state
-        r, jacobian = system.linearise(x)
-        size = norm(r)
-        solved = _solve(system, x, jacobian, scaled(-1, r), _FORCING, 0.3 * target)
+        # A step is tried first and thought of last: what is large stands here once.
+        here, step, steps, linear, _ = state
 
-        step = system.held_back(x, solved.value)
-
-        def too_long(trial):
-            _, new_size, share = trial
-            fell = new_size <= (1 - 1e-4 * share) * size
+        def too_long(carry):
+            trial, share = carry
+            fell = trial.size <= (1 - 1e-4 * share) * here.size
             return ~fell & (share > _SHORTEST)
 
-        def shorten(trial):
-            _, _, share = trial
+        def shorten(carry):
+            trial, share = carry
             share = share / 2
-            new = plus(x, share, step)
-            new_size = norm(system.residual(new))
-            new_size = jnp.where(jnp.isfinite(new_size), new_size, jnp.inf)
-            return new, new_size, share
+            x = plus(here.x, share, step)
+            inner = system.inner(x, trial.inner)
+            residual = system.residual(x, inner)
+            size = norm(residual)
+            size = jnp.where(jnp.isfinite(size), size, jnp.inf)
+            return _Try(x, inner, residual, size), share
 
-        never = (x, jnp.full_like(size, jnp.inf), jnp.full_like(size, 2.0))
-        new, new_size, _ = jax.lax.while_loop(too_long, shorten, never)
+        unknown = eqx.tree_at(lambda t: t.size, here, jnp.full_like(target, jnp.nan))
+        trial, _ = jax.lax.while_loop(
+            too_long, shorten, (unknown, jnp.full_like(target, 2.0))
+        )
         # A guess that round-off keeps from getting better may be good enough.
-        better = new_size < size
-        size = jnp.where(better, new_size, size)
-        counts = steps + 1, linear + solved.stats["num_steps"]
-        return chosen(better, new, x), size, *counts, ~better
+        better = trial.size < here.size
+        here = chosen(better, trial, here)
+        over = ~better | (here.size <= target)
 
-    unknown = jnp.full_like(target, jnp.inf)
-    start = (guess, unknown, jnp.int32(0), jnp.int32(0), jnp.asarray(False))
-    x, size, steps, linear, _ = jax.lax.while_loop(unfinished, improve, start)
-    return Root(x, (size <= 100 * target) & all_finite(x), steps, linear)
+        def think():
+            jacobian = system.jacobian(here.x, here.inner)
+            b = scaled(-1, here.residual)
+            solved = _solve(system, here.x, jacobian, b, _FORCING, 0.3 * target)
+            count = jnp.asarray(solved.stats["num_steps"], jnp.int32)
+            return system.held_back(here.x, solved.value), count
+
+        step, more = jax.lax.cond(over, lambda: (step, jnp.int32(0)), think)
+        return here, step, steps + 1, linear + more, over
+
+    zero = scaled(0, guess)
+    start = _Try(guess, inner, zero, jnp.full_like(target, jnp.inf))
+    state = (start, zero, jnp.int32(0), jnp.int32(0), jnp.asarray(False))
+    end, _, steps, linear, _ = jax.lax.while_loop(unfinished, improve, state)
+    converged = (end.size <= 100 * target) & all_finite(end.x)
+    return Root(end.x, end.inner, converged, steps - 1, linear)
 
 
-def followed(system: AbstractSystem, root: PyTree) -> PyTree:
+def followed(system: AbstractSystem, root: PyTree, inner: PyTree = None) -> PyTree:
     """`root` of a system, as a function of the system's leaves."""
     x = jax.lax.stop_gradient(root)
     fixed = jax.lax.stop_gradient(system)
     # One more step, from a residual of exactly zero: it only carries the derivative.
-    r = system.residual(x)
+    r = system.residual(x, system.inner_followed(x, inner))
     nothing = plus(jax.lax.stop_gradient(r), -1, r)
-    jacobian = fixed.linearise(x)[1]
+    jacobian = fixed.jacobian(x, jax.lax.stop_gradient(inner))
     rtol = _EXACT[str(jax.tree.leaves(x)[0].dtype)]
     return plus(x, 1, _solve(fixed, x, jacobian, nothing, rtol, 0.0).value)
 

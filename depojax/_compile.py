@@ -1,0 +1,54 @@
+"""Compilation of programs that are large and run on fields of moderate size.
+
+XLA's newer CPU emitters and its last optimisations take half of the compilation of the
+coupled cell, and no run of it gets faster by them (solvers that stream through large
+arrays do: they are compiled as always).
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from depojax._types import is_traced
+
+_QUICKER = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+
+
+def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`equinox.filter_jit` that spares XLA on CPU what does not pay.
+
+    Inside of other transformations it is `filter_jit`, for JAX takes options for the
+    outermost program only.
+    """
+    plain = eqx.filter_jit(function)
+
+    @functools.cache
+    def quick() -> Callable[..., Any]:
+        # The stub of filter_jit does not know that it hands options on to jax.jit.
+        return eqx.filter_jit(function, compiler_options=_QUICKER)  # pyright: ignore
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        numbers = [x for x in jax.tree.leaves(arguments) if eqx.is_array(x)]
+        # Inside of another program even a constant is traced.
+        if any(map(is_traced, [*numbers, jnp.zeros(())])) or not _understood():
+            return plain(*arguments)
+        return quick()(*arguments)
+
+    return call
+
+
+@functools.cache
+def _understood() -> bool:
+    """Whether this XLA knows the options (on other devices they are not wanted)."""
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        jax.jit(lambda: 0, compiler_options=_QUICKER)()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
