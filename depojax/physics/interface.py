@@ -19,9 +19,11 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from depojax._types import as_float
+from depojax.physics.film import FilmInUse
 from depojax.physics.kinetics import AbstractKinetics
 
 _MAX_STEPS = 100
+_CUT = 1e-9  # relative
 
 
 class AtWall(eqx.Module):
@@ -48,6 +50,7 @@ def at_wall(
     diffusion_potential: Any = 0.0,
     guess: Any = None,
     known: AtWall | None = None,
+    least: Any = None,
 ) -> AtWall:
     """Current density, positive where it plates, and concentration at the wall.
 
@@ -56,13 +59,15 @@ def at_wall(
         driving: V = φ_s − φ_l − U from metal to the cell's electrolyte [V].
         concentration: c in the cell [mol m⁻³].
         temperature: T [K].
-        resistance: of the film, for its area [Ω m²].
+        resistance: of the film, for its area [Ω m²]; or a `FilmInUse`, which has one
+            for every current.
         depletion: G = (1 − t₊)δ/(z₊ν₊F D), what the wall lacks per current
             [mol m⁻³ per A m⁻²]; 0 puts the wall at the cell's concentration.
         liquid: δ/κ of the electrolyte between cell and wall [Ω m²].
         diffusion_potential: ψ = ν(RT/F)(1 − t₊)χ/(z₊ν₊) [V].
         guess: a current to start from, such as that of the last iteration [A m⁻²].
         known: the answer, where it was found before: it only gets its derivatives.
+        least: the lowest current, negative: no more metal is there to strip [A m⁻²].
 
     Any shapes that go together; the precision is that of `driving`. c_s stays positive:
     plating saturates at c/G. Without ions (c ≤ 0) the current is 0 and so are its
@@ -83,8 +88,8 @@ def at_wall(
     c, T, G, psi = map(
         like, (concentration, temperature, depletion, diffusion_potential)
     )
-    R = like(resistance) + like(liquid)
-    kinetics = jax.tree.map(like, kinetics)
+    kinetics, film = jax.tree.map(like, (kinetics, resistance))
+    R = _Series(film, like(liquid))
     some = kinetics.exchange_current_density(c, T) > _limits(V.dtype).smallest
     safe = jnp.where(some, c, jnp.ones_like(c))
     where = (kinetics, V, safe, T, R, G, psi)
@@ -94,10 +99,32 @@ def at_wall(
     else:
         i, c_s = stop_gradient((like(known.current), like(known.concentration)))
         c_s = jnp.where(some, c_s, jnp.ones_like(c))
-    i, c_s = _with_slopes(i, c_s, *where)
+    found, c_s = _with_slopes(i, c_s, *where)
+    if least is not None:
+        least = like(least)
+        # What was cut before is `least` up to round-off; where that is none at all,
+        # the driving potential tells it from rest.
+        strips = kinetics.normalised_current(V, T) < 0
+        bare = stop_gradient(strips & (i <= least * (1 - _CUT)))
+        found, c_s = jnp.where(bare, least, found), jnp.where(bare, c - least * G, c_s)
     return AtWall(
-        jnp.where(some, i, jnp.zeros_like(i)), jnp.where(some, c_s, c + 0 * c_s)
+        jnp.where(some, found, jnp.zeros_like(found)),
+        jnp.where(some, c_s, c + 0 * c_s),
     )
+
+
+class _Series(eqx.Module):
+    """Film and electrolyte before the wall."""
+
+    film: Any  # a number, or one for each current [Ω m2]
+    liquid: Array  # [Ω m2]
+
+    def drop(self, current: Array) -> Array:
+        """i R [V]."""
+        film: Any = self.film
+        if isinstance(film, FilmInUse):
+            film = film(current)
+        return current * (film + self.liquid)
 
 
 class _Limits(NamedTuple):
@@ -133,12 +160,13 @@ def _solved(kinetics, V, c, T, R, G, psi, start):
         share = jnp.where(x > 0, 1 / (1 + plated), 1 - fall * sinh)  # c_s/c
         i = scale * sinh / (1 + plated)
         log_share = -jnp.sign(x) * jnp.log1p(jnp.abs(fall * sinh))
-        n = kinetics.normalised_current(V + i * R - psi * log_share, T)
+        n = kinetics.normalised_current(V + R.drop(i) - psi * log_share, T)
         return _asinh(i / (2 * exchange(c * share))) - _asinh(n / 2), (i, c * share)
 
     drive = kinetics.normalised_current(V, T) / 2
-    x = _first(drive, V, scale, fall, G / c, R, psi)
-    shape = jnp.broadcast_shapes(*(jnp.shape(a) for a in (x, R, psi)))
+    resistance = R.drop(scale) / scale
+    x = _first(drive, V, scale, fall, G / c, resistance, psi)
+    shape = jnp.broadcast_shapes(*(jnp.shape(a) for a in (x, resistance, psi)))
     sign, x = (jnp.broadcast_to(a, shape) for a in (jnp.sign(drive), x))
     if start is not None:
         left = jnp.maximum(1 - start * G / c, limits.depleted)
@@ -184,7 +212,7 @@ def _slopes(primals, tangents):
     _, _, kinetics, V, c, T, R, G, psi = primals
 
     def response(i, c_s, kinetics, V, c, T, R, psi):
-        eta = V + i * R - psi * jnp.log(c_s / c)
+        eta = V + R.drop(i) - psi * jnp.log(c_s / c)
         return kinetics.current_density(eta, c_s, T)
 
     _, _, dkinetics, dV, dc, dT, dR, dG, dpsi = tangents

@@ -98,10 +98,13 @@ class Cell(eqx.Module):
             that needs no overpotential.
         counter_kinetics: of the metal at the far side; by default as fast.
         film_resistance: area resistance of the film (SEI) on the host [Ω m²], one
-            number or one per cell of the scaffold, or a `Film`.
+            number or one per cell of the scaffold, or a `Film`, which may grow.
         collector_film_resistance: the same on the open collector; by default that of
-            the host, where it is one number.
+            the host, where it is the same everywhere.
         counter_film_resistance: the same on the counter electrode [Ω m²].
+        initial_deposit: charge of the metal that stands on host and collector at first
+            [C m⁻² of true area], one number or one per cell; what is gone cannot be
+            stripped. 0 is a bare host (Li‖Cu); by default there is always enough.
         solid_conductivity: of the host for electrons [S m⁻¹], one number or one per
             cell; by default all of it is at the potential of the collector. Of the
             solid where the pores are resolved, else the effective one of the host.
@@ -120,9 +123,10 @@ class Cell(eqx.Module):
     grid: Grid  # of the whole cell
     kinetics: AbstractKinetics | None
     counter_kinetics: AbstractKinetics | None
-    film_resistance: Array  # [Ω m²]
-    collector_film_resistance: Scalar  # [Ω m²]
-    counter_film_resistance: Scalar  # [Ω m²]
+    film_resistance: Array | Film  # [Ω m²]
+    collector_film_resistance: Scalar | Film  # [Ω m²]
+    counter_film_resistance: Scalar | Film  # [Ω m²]
+    initial_deposit: Array | None  # [C m-2]
     solid_conductivity: Cells | None  # [S m-1]
     counter_electrode: CounterElectrode = static()
     plated_collector: bool = static()
@@ -142,6 +146,7 @@ class Cell(eqx.Module):
         film_resistance: Any = 0.0,
         collector_film_resistance: Any = None,
         counter_film_resistance: Any = 0.0,
+        initial_deposit: Any = None,
         solid_conductivity: Any = None,
     ):
         for argument, value, kind in (
@@ -178,24 +183,31 @@ class Cell(eqx.Module):
         for number in jax.tree.leaves(kinetics):
             if np.ndim(number) != 0:
                 check_array_shape("a field of kinetics", number, scaffold.shape)
-        if isinstance(film_resistance, Film):
-            film_resistance = film_resistance.resistance
         self.kinetics = kinetics
         self.counter_kinetics = counter_kinetics
         if collector_film_resistance is None:
-            whole = np.ndim(film_resistance) == 0
+            leaves = jax.tree.leaves(film_resistance)
+            whole = all(np.ndim(number) == 0 for number in leaves)
             collector_film_resistance = film_resistance if whole else 0.0
-        for argument, value in (
-            ("film_resistance", film_resistance),
-            ("collector_film_resistance", collector_film_resistance),
-            ("counter_film_resistance", counter_film_resistance),
-        ):
-            check_range(argument, value, 0.0, 1e3, "Ω m²")
-        if np.ndim(film_resistance) != 0:
-            check_array_shape("film_resistance", film_resistance, scaffold.shape)
-        self.film_resistance = as_float(film_resistance)
-        self.collector_film_resistance = as_float(collector_film_resistance)
-        self.counter_film_resistance = as_float(counter_film_resistance)
+        films = {
+            "film_resistance": film_resistance,
+            "collector_film_resistance": collector_film_resistance,
+            "counter_film_resistance": counter_film_resistance,
+        }
+        kept = {name: _as_film(name, film) for name, film in films.items()}
+        for number in jax.tree.leaves(kept["film_resistance"]):
+            if np.ndim(number) != 0:
+                check_array_shape("film_resistance", number, scaffold.shape)
+        self.film_resistance = kept["film_resistance"]
+        self.collector_film_resistance = kept["collector_film_resistance"]
+        self.counter_film_resistance = kept["counter_film_resistance"]
+        if initial_deposit is not None:
+            cure = "depojax is SI inside: write it with its unit, as 4 * mAh / cm**2."
+            check_range("initial_deposit", initial_deposit, 0.0, 1e10, "C m⁻²", cure)
+            if np.ndim(initial_deposit) != 0:
+                check_array_shape("initial_deposit", initial_deposit, scaffold.shape)
+            initial_deposit = as_float(initial_deposit)
+        self.initial_deposit = initial_deposit
         if solid_conductivity is not None:
             solid_conductivity = conductivity_field(scaffold, solid_conductivity)
         self.solid_conductivity = solid_conductivity
@@ -251,6 +263,16 @@ class Cell(eqx.Module):
     def domain(self) -> "Domain":
         """The whole cell on one grid, as the transport sees it."""
         return _assemble(self)
+
+
+def _as_film(argument: str, film: Any) -> Array | Film:
+    """A film that grows as it is, any other as its area resistance [Ω m²]."""
+    if isinstance(film, Film):
+        if film.grows:
+            return film
+        film = film.resistance
+    check_range(argument, film, 0.0, 1e3, "Ω m²")
+    return as_float(film)
 
 
 class Domain(eqx.Module):

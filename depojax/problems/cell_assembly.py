@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from depojax._types import Cells, Faces
 from depojax.fv.grid import Grid
@@ -28,7 +28,6 @@ def cell_model(cell: Cell) -> CellModel:
     kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
     g = conductances(grid, domain.face_transmission)
     signed = _onto(grid, scaffold.wall_distance)
-    film = cell.film_resistance
     bath = cell.counter_electrode != "metal"
     wall = (domain.wall_area > 0) & (_onto(grid, scaffold.surface_area) > 0)
     if scaffold.resolved:
@@ -45,7 +44,8 @@ def cell_model(cell: Cell) -> CellModel:
             _over_host(grid, kinetics),
             _onto(grid, scaffold.surface_area),
             jnp.maximum(signed, 0),
-            _onto(grid, film) if film.ndim else film,
+            _over_host(grid, cell.film_resistance),
+            _deposit(cell),
         ),
         floor=_floor(cell, kinetics),
         counter=_counter(cell, domain),
@@ -110,7 +110,10 @@ def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
         area = 0 * area
     half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
     at_floor = jax.tree.map(lambda k: k[..., 0] if k.ndim == 3 else k, kinetics)
-    return Surface(at_floor, area, half, cell.collector_film_resistance, 0)
+    film, deposit = cell.collector_film_resistance, _deposit(cell)
+    if deposit is not None:
+        deposit = deposit[..., 0]
+    return Surface(at_floor, area, half, film, deposit, layer=0)
 
 
 def _counter(cell: Cell, domain: Domain) -> Surface:
@@ -127,7 +130,7 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
         reach = reach / openness
     if cell.counter_electrode != "metal":
         area = 0 * area
-    return Surface(kinetics, area, reach, cell.counter_film_resistance, -1)
+    return Surface(kinetics, area, reach, cell.counter_film_resistance, layer=-1)
 
 
 def _at_start(electrolyte: AbstractElectrolyte) -> Properties:
@@ -140,14 +143,22 @@ def _at_equilibrium() -> LinearKinetics:
     return LinearKinetics(_FAST, exponent=0.0)
 
 
-def _over_host(grid: Grid, kinetics: AbstractKinetics) -> AbstractKinetics:
-    """Kinetics whose fields over the host, if any, go on over the whole cell."""
+def _deposit(cell: Cell) -> Cells | None:
+    """Charge of the metal at first, over the whole cell [C m⁻²]."""
+    if cell.initial_deposit is None:
+        return None
+    per_cell = jnp.broadcast_to(cell.initial_deposit, cell.scaffold.shape)
+    return _onto(cell.grid, per_cell)
+
+
+def _over_host(grid: Grid, properties: PyTree) -> PyTree:
+    """Kinetics or film whose fields over the host go on over the whole cell."""
 
     def continued(k: Array) -> Array:
         more = grid.shape[2] - k.shape[2] if k.ndim == 3 else 0
         return jnp.pad(k, [(0, 0), (0, 0), (0, more)], mode="edge") if more else k
 
-    return jax.tree.map(continued, kinetics)
+    return jax.tree.map(continued, properties)
 
 
 def _onto(grid: Grid, field: Array) -> Array:

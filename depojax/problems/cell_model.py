@@ -16,6 +16,7 @@ z₊ν₊F c₀D₀ [A m⁻¹], so that all equations are of one size; they are 
 Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -30,6 +31,7 @@ from depojax.physics.electrolyte import (
     BinaryElectrolyte,
     diffusion_potential,
 )
+from depojax.physics.film import Film, FilmInUse
 from depojax.physics.interface import AtWall, at_wall
 from depojax.physics.kinetics import AbstractKinetics
 from depojax.solvers.stencil import (
@@ -60,12 +62,35 @@ class Surface(eqx.Module):
     kinetics: AbstractKinetics
     area: Array  # true area per cell [m²]
     reach: Array  # wall distance over the transport factor on the way [m]
-    film: Array | Scalar  # area resistance [Ω m²]
+    film: Array | Film | FilmInUse  # area resistance [Ω m²]
+    deposit: Array | None = None  # metal at first [C m-2]; None: always enough
+    least: Array | None = None  # the lowest current, for there is no more [A m-2]
     layer: int | None = static(default=None)  # along z; None: all cells
 
     def of(self, field: Array) -> Array:
         """The cells of a field at this surface."""
         return field if self.layer is None else field[..., self.layer]
+
+    def in_use(
+        self, time: Scalar, crossed: Array | None, plated: Array | None, span: Scalar
+    ) -> "Surface":
+        """The surface for a current that goes on for `span` until `time` [s].
+
+        Before, a charge had crossed the film, and a charge been plated [C m⁻²].
+        """
+        film, least = self.film, None
+        if isinstance(film, Film):
+            film = FilmInUse(film, time, as_float(crossed), span)
+        if self.deposit is not None:
+            # Above zero where the explicit part of a step took too much: it comes back.
+            least = -(self.deposit + as_float(plated)) / span
+        return dataclasses.replace(self, film=film, least=least)
+
+    def film_after(self, time: Scalar, crossed: Array | None) -> Array:
+        """Area resistance of the film [Ω m²]."""
+        if isinstance(self.film, Film):
+            return self.film.resistance_after(time, crossed)
+        return as_float(self.film)
 
     def into_cells(self, values: Array, shape: tuple[int, ...]) -> Cells:
         """`values` at the surface as a field that is zero elsewhere."""
@@ -91,6 +116,15 @@ class Reactions(eqx.Module):
 
     def __iter__(self) -> Iterator[Array]:
         return (place.current for place in (self.host, self.floor, self.counter))
+
+
+class Use(eqx.Module):
+    """What the films have seen."""
+
+    time: Scalar  # [s]
+    crossed: tuple[
+        Array | None, Array | None, Array | None
+    ]  # ∫|i| dt of the three surfaces [C m-2]
 
 
 class CellModel(eqx.Module):
@@ -198,6 +232,7 @@ class CellModel(eqx.Module):
             diffusion_potential=scale * t.drift / t.conduction,
             guess=guess,
             known=known,
+            least=surface.least,
         )
         return AtWall(jnp.where(wet, found.current, 0.0), found.concentration)
 
@@ -286,6 +321,44 @@ class CellModel(eqx.Module):
     def surfaces(self) -> tuple[Surface, Surface, Surface]:
         """Host, open collector, counter electrode."""
         return self.host, self.floor, self.counter
+
+    @property
+    def changes_by_use(self) -> bool:
+        """Whether a film grows."""
+        return any(isinstance(surface.film, Film) for surface in self.surfaces)
+
+    def in_use(
+        self, use: Use | None, plated: tuple[Array, Array], span: Scalar
+    ) -> "CellModel":
+        """The cell for currents that go on for `span` after some use."""
+        if use is None:
+            use = Use(jnp.zeros_like(span), (None, None, None))
+        host, floor, counter = (
+            surface.in_use(use.time + span, crossed, charge, span)
+            for surface, crossed, charge in zip(
+                self.surfaces, use.crossed, (*plated, None), strict=True
+            )
+        )
+        return dataclasses.replace(self, host=host, floor=floor, counter=counter)
+
+    def films_after(self, use: Use | None) -> tuple[Array, Array, Array]:
+        """Area resistance of the films of the three surfaces [Ω m²]."""
+        time, crossed = (0.0, (None,) * 3) if use is None else (use.time, use.crossed)
+        host, floor, counter = (
+            surface.film_after(as_float(time), charge)
+            for surface, charge in zip(self.surfaces, crossed, strict=True)
+        )
+        return host, floor, counter
+
+    def deposit_left(self, plated: tuple[Array, Array]) -> Scalar | None:
+        """Charge of the metal on host and collector per footprint [C m⁻²]."""
+        if self.host.deposit is None or self.floor.deposit is None:
+            return None
+        host, floor = (
+            jnp.sum(surface.area * (as_float(surface.deposit) + charge))
+            for surface, charge in zip((self.host, self.floor), plated, strict=True)
+        )
+        return (host + floor) / self.grid.footprint
 
     @property
     def storage(self) -> Cells:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar, static
 from depojax.physics.interface import AtWall
-from depojax.problems.cell_model import CellModel, Fields, Reactions
+from depojax.problems.cell_model import CellModel, Fields, Reactions, Use
 from depojax.problems.cell_tangent import CellTangent, cell_tangent
 from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycle
 from depojax.problems.places import deciding_place
@@ -43,6 +43,7 @@ class CellState(eqx.Module):
     reactions: Reactions
     charge: Scalar  # passed per footprint, plating positive [C m-2]
     plated: tuple[Cells, Array]  # charge per true area, host and floor [C m-2]
+    use: Use | None = None  # of films that grow
 
 
 class Drive(eqx.Module):
@@ -131,19 +132,19 @@ class CoupledBalance(AbstractBalance):
         return jnp.sum(rate.fields.c)
 
     def solve_stage(self, t, known: CellState, a, guess: CellState):
-        fixed, known_salt, a, fields, reactions = jax.lax.stop_gradient(
-            (self, known.fields.c, a, guess.fields, guess.reactions)
+        fixed, before, a, fields, reactions = jax.lax.stop_gradient(
+            (self, known, a, guess.fields, guess.reactions)
         )
-        stage = fixed.stage(t, known_salt, a)
+        stage = fixed.stage(t, before, a)
         root = find_root(stage, fields, fixed.target, reactions)
         counts = jnp.stack([root.newton_steps, root.linear_iterations])
         state = self._with_sums(t, known, a, root.x, root.inner)
         return state, root.converged, counts
 
     def follow_stage(self, t, known: CellState, a, y: CellState) -> CellState:
-        stage = self.stage(t, known.fields.c, a)
+        stage = self.stage(t, known, a)
         fields = followed(stage, y.fields, y.reactions)
-        reactions = self.model.reactions(fields, known=y.reactions)
+        reactions = stage.model.reactions(fields, known=y.reactions)
         return self._with_sums(t, known, a, fields, reactions)
 
     def _with_sums(
@@ -151,22 +152,27 @@ class CoupledBalance(AbstractBalance):
     ) -> CellState:
         """The state of a stage from what was solved for."""
         passed = self._passing(fields, reactions)
-        charge, plated = plus((known.charge, known.plated), a, passed)
-        return CellState(fields, reactions, charge, plated)
+        sums = plus((known.charge, known.plated, known.use), a, passed)
+        return CellState(fields, reactions, *sums)
 
     def _passing(self, fields: Fields, reactions: Reactions):
-        """Current per footprint, and what host and floor plate [A m⁻²]."""
+        """What charge, plated charge and use gain per time."""
         out = self.model.through_collector(fields, reactions)
-        return self.model.per_footprint(out), _plating(reactions)
+        use = None
+        if self.model.changes_by_use:
+            host, floor, counter = map(jnp.abs, reactions)
+            use = Use(jnp.ones_like(out), (host, floor, counter))
+        return self.model.per_footprint(out), _plating(reactions), use
 
     def uncounted(self):
         return jnp.zeros(2, jnp.int32)  # Newton steps and linear iterations
 
-    def stage(self, t, known: Cells, a: Scalar) -> Stage:
-        """The equations of a stage at time t."""
+    def stage(self, t, known: CellState, a: Scalar) -> Stage:
+        """The equations of a stage at time t, after what is known."""
         value = self.imposed(t)
         value = jnp.where(self.by_current, value, value / self.model.thermal_voltage)
-        return Stage(self.model, Drive(value, self.by_current), known, a)
+        model = self.model.in_use(known.use, known.plated, a)
+        return Stage(model, Drive(value, self.by_current), known.fields.c, a)
 
     @property
     def target(self) -> Scalar:
@@ -199,6 +205,8 @@ class CoupledBalance(AbstractBalance):
         observed = self.observe(t, y)
 
         def seen(stop: Until) -> dict[str, Scalar]:
+            if stop.kind == "stripped":
+                return observed | {"deposit": self.deposit_left(y)}
             if stop.kind == "steady":
                 drift = self.model.salt_drift(y.fields, y.reactions)
                 return observed | {"salt_drift": drift}
@@ -209,6 +217,11 @@ class CoupledBalance(AbstractBalance):
             return observed | {"lowest_wall_concentration": wall.ravel()[place]}
 
         return [stop.margin(t, seen(stop)) for stop in self.stops]
+
+    def deposit_left(self, y: CellState) -> Scalar:
+        """Metal on host and collector per footprint [C m⁻²]; inf: there always is."""
+        left = self.model.deposit_left(y.plated)
+        return jnp.full_like(y.charge, jnp.inf) if left is None else left
 
     def walls(self, y: CellState) -> tuple[Cells, Cells]:
         """c_s/c₀ where the host and the open collector are plated, and that area."""
@@ -264,8 +277,10 @@ def at_rest(model: CellModel) -> CellState:
     c0 = model.electrolyte.concentration
     idle = (AtWall(0 * s.area, c0 + 0 * s.area) for s in model.surfaces)
     reactions = Reactions(*idle)
+    fields, plated = Fields(ones, 0 * ones, solid, none), _plating(reactions)
+    use = Use(none, (*plated, reactions.counter.current))
     return CellState(
-        Fields(ones, 0 * ones, solid, none), reactions, none, _plating(reactions)
+        fields, reactions, none, plated, use if model.changes_by_use else None
     )
 
 

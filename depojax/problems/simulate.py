@@ -6,6 +6,7 @@ of its conditions.
 """
 
 import contextlib
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -29,6 +30,10 @@ from depojax.problems.voltage import voltage_parts
 from depojax.problems.waveforms import AbstractWaveform
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Run, Steps, integrate
+
+_SURFACES = ("host", "collector", "counter")
+_BARE = 1e-3  # charge of a deposit that is none [C m-2]
+_REST = 1e-3  # of a deposit, that is left where stripping an imposed current ends
 
 
 class Simulation(eqx.Module):
@@ -55,6 +60,7 @@ class Simulation(eqx.Module):
     plated_charge: Cells  # per true area of the host [C m-2]
     final_voltage: Scalar  # [V]
     voltage_parts: dict[str, Scalar]  # that add up to it [V]
+    film_resistance: dict[str, Array]  # of host, collector, counter electrode [Ω m²]
     charge: Scalar  # passed per footprint, plating positive [C m-2]
     end_time: Scalar  # [s]
     step_times: Float[Array, " steps"]  # length of every step of the protocol [s]
@@ -126,7 +132,7 @@ def simulate(
     for index, step in enumerate(protocol):
         label = f"Step {index + 1} of {len(protocol)}"
         with progress_bar(label) if progress else contextlib.nullcontext():
-            balance, run = _run_step(
+            balance, run, margins, bare = _run_step(
                 model, _plain(step), state, over, chosen_steps, report
             )
             if progress:
@@ -134,10 +140,10 @@ def simulate(
         state = run.state
         runs.append(run)
         balances.append(balance)
-        over = over | _ends_protocol(balance, run)
+        over = over | _ends_protocol(balance, run, margins)
         if is_traced(run.time):
             continue
-        ended.append(_ended_by(balance, run))
+        ended.append("stripped" if bool(bare) else _ended_by(balance, run, margins))
         if bool(over) or bool(run.result != RESULTS.successful):
             break
     solution = _solution(cell, protocol, model, balances[-1], runs, tuple(ended), start)
@@ -196,8 +202,16 @@ def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
     balance = CoupledBalance(
         model, step.drive, step.by_current, step.stops, state.charge
     )
-    end_time = jnp.where(over, 0.0, step.end_time)
-    return balance, integrate(balance, state, end_time, steps, report=report)
+    # A current cannot be stripped from nothing.
+    left = jax.lax.stop_gradient(balance.deposit_left(state))
+    first = step.drive.value(jnp.zeros_like(left))
+    bare = step.by_current & (first < 0) & (left <= _BARE)
+    if model.host.deposit is not None:
+        stop = Until.stripped(jnp.maximum(_REST * left, _BARE))
+        balance = dataclasses.replace(balance, stops=(*balance.stops, stop))
+    end_time = jnp.where(over | bare, 0.0, step.end_time)
+    run = integrate(balance, state, end_time, steps, report=report)
+    return balance, run, balance.margins(run.time, run.state), bare
 
 
 def with_first_step(steps: Steps, model: CellModel) -> Steps:
@@ -212,23 +226,25 @@ def with_first_step(steps: Steps, model: CellModel) -> Steps:
     )
 
 
-def _ends_protocol(balance: CoupledBalance, run: Run) -> Bool[Array, ""]:
+def _ends_protocol(balance: CoupledBalance, run: Run, margins) -> Bool[Array, ""]:
     """Whether the condition that ended the step ends everything."""
-    stops = balance.stops
-    if not stops:
+    if not margins:
         return jnp.asarray(False)
-    first = jnp.argmin(jnp.stack(balance.margins(run.time, run.state)))
-    last = jnp.asarray([stop.ends == "protocol" for stop in stops])
-    return run.event_found & last[first]
+    last = jnp.asarray([stop.ends == "protocol" for stop in balance.stops])
+    return run.event_found & last[jnp.argmin(jnp.stack(margins))]
 
 
-def _ended_by(balance: CoupledBalance, run: Run) -> str:
+def _ended_by(balance: CoupledBalance, run: Run, margins) -> str:
     if bool(run.result != RESULTS.successful):
         return "failure"
     if not bool(run.event_found):
         return "time"
-    margins = [float(margin) for margin in balance.margins(run.time, run.state)]
     return balance.stops[int(np.argmin(margins))].name
+
+
+@eqx.filter_jit
+def _parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
+    return voltage_parts(model, state)
 
 
 def _solution(
@@ -269,7 +285,8 @@ def _solution(
         collector_current_density=state.reactions.floor.current,
         plated_charge=state.plated[0],
         final_voltage=scale * x.collector,
-        voltage_parts=voltage_parts(model, state),
+        voltage_parts=_parts(model, state),
+        film_resistance=dict(zip(_SURFACES, model.films_after(state.use), strict=True)),
         charge=state.charge,
         end_time=begun + jnp.sum(lengths),
         step_times=lengths,

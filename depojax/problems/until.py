@@ -38,6 +38,7 @@ class Until(eqx.Module):
         Until.depletion(0.05)           lowest wall concentration c_s/c₀ [-]
         Until.depletion(0, share=0.05)  the same on a share of the plated area [-]
         Until.steady()                  transport brings what the electrodes take
+        Until.stripped(36.0)            metal left on host and collector [C m⁻²]
         Until.own(condition)            positive before the event, see `margin`
 
     Depletion and conditions of your own end the protocol, the others the step, unless
@@ -110,6 +111,17 @@ class Until(eqx.Module):
         return cls("steady", imbalance, ends)
 
     @classmethod
+    def stripped(cls, left: Any, *, ends: Any = "step") -> "Until":
+        """Once stripping leaves no more than `left` on host and collector [C m⁻²].
+
+        Per footprint. Only for cells with an `initial_deposit`: others never run out.
+        """
+        left = one_number("left", left, "C m⁻²")
+        cure = "depojax is SI inside: write it with its unit, as 4 * mAh / cm**2."
+        check_range("left", left, *_CHARGES, "C m⁻²", cure)
+        return cls("stripped", left, ends)
+
+    @classmethod
     def own(cls, condition: Callable[..., Any], *, ends: Any = "protocol") -> "Until":
         """Once `condition(observed)` has fallen to zero; what it gets, see `margin`.
 
@@ -155,6 +167,10 @@ class Until(eqx.Module):
                 return (J - level) / (J + level)
             case "depletion":
                 return (observed["lowest_wall_concentration"] - level) / (1 - level)
+            case "stripped":
+                left, strips = observed["deposit"], observed["current_density"] < 0
+                share = 2 * level / (left + level)  # 0 where there always is enough
+                return jnp.where(strips, 1 - share, 1.0)
             case "steady":
                 drift = observed["salt_drift"]
                 return (drift - level) / (drift + level)
@@ -182,6 +198,9 @@ class Until(eqx.Module):
                 words += f" of {100 * self.share:g} %" if self.share else ""
             case "steady":
                 words = "steady"
+            case "stripped":
+                left = write_quantity(level, "mAh/cm2", "C/m2", patience=6)
+                words = f"{left} are left"
             case _:
                 words = self.name
         default = "protocol" if self.kind in ("depletion", "own") else "step"

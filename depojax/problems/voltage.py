@@ -42,11 +42,11 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
         "concentration": -mixed,
     }
     metals = model.metal_potentials(x)
-    prefixes = ("", "", "counter_")
-    for surface, metal, prefix, i in zip(
-        model.surfaces, metals, prefixes, state.reactions, strict=True
+    prefixes, films = ("", "", "counter_"), model.films_after(state.use)
+    for surface, film, metal, prefix, i in zip(
+        model.surfaces, films, metals, prefixes, state.reactions, strict=True
     ):
-        for name, loss in _at_surface(model, surface, metal, x, t, i).items():
+        for name, loss in _at_surface(model, surface, film, metal, x, t, i).items():
             own = name in ("kinetics", "film")
             key = prefix + name if own else name
             parts[key] = parts.get(key, jnp.zeros_like(out)) + loss
@@ -57,7 +57,13 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
 
 
 def _at_surface(
-    model: CellModel, surface: Surface, metal: Array, x: Fields, t: Transport, i: Array
+    model: CellModel,
+    surface: Surface,
+    resistance: Array,
+    metal: Array,
+    x: Fields,
+    t: Transport,
+    i: Array,
 ) -> dict[str, Scalar]:
     """Power that the current through a surface takes, by cause [m]."""
     here = jax.tree.map(surface.of, t)
@@ -67,7 +73,7 @@ def _at_surface(
     wet = here.concentration
     left = wet - (1 - here.cation_share) / here.diffusion * number
     share = jnp.where(left > 0, left, 1.0) / wet
-    film = i * surface.film / model.thermal_voltage
+    film = i * resistance / model.thermal_voltage
     layer = number / here.conduction
     drift = here.drift / here.conduction * jnp.log(share)
     eta = metal - surface.of(x.liquid) + film + layer - drift

@@ -30,7 +30,7 @@ def stage_of(electrolyte, *, periodic, by_current, **options):
     drive = Constant(jnp.asarray(50.0 if by_current else -0.1))
     none = jnp.zeros(())
     balance = CoupledBalance(model, drive, jnp.asarray(by_current), (), none)
-    stage = balance.stage(none, balance.storage(y).fields.c, jnp.asarray(0.7))
+    stage = balance.stage(none, balance.storage(y), jnp.asarray(0.7))
     return stage, y.fields, y.reactions
 
 

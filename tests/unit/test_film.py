@@ -22,40 +22,32 @@ def test_resistance_of_patches():
 
 def test_growth_with_charge_is_faradays():
     volume = 35e-6 / (2 * FARADAY)  # Li2CO3, two electrons
-    film = dj.Film(10 * nm, 1e-6)
-    for charge in (100.0, -100.0):
-        grown = film.grown_by_charge(charge, volume)
-        np.testing.assert_allclose(grown.thickness, 1e-8 + 100 * volume, rtol=1e-14)
-    assert grown.ionic_conductivity == film.ionic_conductivity
-    spread = film.grown_by_charge(jnp.asarray([0.0, 50.0]), volume)
-    assert spread.thickness.shape == spread.resistance.shape == (2,)
+    film = dj.Film(10 * nm, 1e-6, volume_per_charge=volume)
+    assert film.grows
+    assert not dj.Film(10 * nm, 1e-6).grows
+    spread = film.thickness_after(0.0, jnp.asarray([100.0, -100.0]))
+    np.testing.assert_allclose(spread, 1e-8 + 100 * volume, rtol=1e-14)
 
 
 def test_growth_with_time_is_parabolic():
-    bare = dj.Film(0.0, 1e-6)
-    np.testing.assert_allclose(
-        bare.grown_by_time(jnp.asarray([1.0, 4.0]), 1e-22).thickness,
-        [1e-11, 2e-11],
-        rtol=1e-12,
-    )
+    bare = dj.Film(0.0, 1e-6, parabolic_rate=1e-22)
+    found = bare.thickness_after(jnp.asarray([1.0, 4.0]), 0.0)
+    np.testing.assert_allclose(found, [1e-11, 2e-11], rtol=1e-12)
     # In two steps as in one.
-    once = bare.grown_by_time(9.0, 1e-22)
-    twice = bare.grown_by_time(4.0, 1e-22).grown_by_time(5.0, 1e-22)
-    np.testing.assert_allclose(once.thickness, twice.thickness, rtol=1e-12)
+    half = dj.Film(bare.thickness_after(4.0, 0.0), 1e-6, parabolic_rate=1e-22)
+    once, twice = bare.thickness_after(9.0, 0.0), half.thickness_after(5.0, 0.0)
+    np.testing.assert_allclose(once, twice, rtol=1e-12)
 
 
 def test_slopes():
-    film = dj.Film(10 * nm, 1e-6)
-    slope = jax.grad(lambda film: film.grown_by_time(100.0, 1e-20).resistance)(film)
-    grown = film.grown_by_time(100.0, 1e-20)
-    np.testing.assert_allclose(
-        slope.thickness, film.thickness / grown.thickness / 1e-6, rtol=1e-12
-    )
-    np.testing.assert_allclose(
-        slope.ionic_conductivity, -grown.resistance / 1e-6, rtol=1e-12
-    )
-    bare = jax.grad(lambda film: film.grown_by_time(0.0, 1e-20).resistance)
-    assert all(np.isfinite(a) for a in jax.tree.leaves(bare(dj.Film(0.0, 1e-6))))
+    film = dj.Film(10 * nm, 1e-6, parabolic_rate=1e-20)
+    slope = jax.grad(lambda film: film.resistance_after(100.0, 0.0))(film)
+    h = film.thickness_after(100.0, 0.0)
+    np.testing.assert_allclose(slope.thickness, 1e-8 / h / 1e-6, rtol=1e-12)
+    np.testing.assert_allclose(slope.ionic_conductivity, -h / 1e-12, rtol=1e-12)
+    bare = jax.grad(lambda film: film.resistance_after(0.0, 0.0))
+    no_film = dj.Film(0.0, 1e-6, parabolic_rate=1e-20)
+    assert all(np.isfinite(a) for a in jax.tree.leaves(bare(no_film)))
 
 
 def test_film_is_a_value():
