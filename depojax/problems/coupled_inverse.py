@@ -1,13 +1,13 @@
 """The preconditioner of the coupled cell: multigrid, field by field.
 
     salt        storage/Δt − ∇·D∇ + (1 − t₊) ∂i/∂c
-    liquid      −∇·κ∇ + ∂i/∂φ of all surfaces
     solid       −∇·σ∇ + ∂i/∂φ of the host + contact with the collector
-    both        the sum of the last two, for potentials that move as one
+    liquid      −∇·κ∇ + ∂i/∂φ of all surfaces
 
-One W-cycle for each in turn, on the residual that those before have left. Before them
-two shapes without gradients are set right: solid and collector against the liquid, and
-all potentials against the counter electrode.
+(A fourth for both potentials moving as one doubles the iterations.) One W-cycle for
+each in turn, on the residual that those before have left. Before them two shapes
+without gradients are set right: solid and collector against the liquid, and all
+potentials against the counter electrode.
 
 The fields are gone through by a loop over stacked coefficients: the cycle is a large
 program, and stands here once.
@@ -114,11 +114,9 @@ def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
     parts = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
     if model.solid is not None:
         contact = none.at[..., 0].set(model.solid.contact)
-        together = jax.tree.map(jnp.add, ionic, model.solid.faces)
-        both = (at_far + floor + contact, together)
-        alone = (host + contact, model.solid.faces)
-        coefficients = [coefficients[0], both, alone, coefficients[1]]
-        parts = [parts[0], (0.0, 1.0, 1.0), (0.0, 0.0, 1.0), parts[1]]
+        solid = (host + contact, model.solid.faces)
+        coefficients = [coefficients[0], solid, coefficients[1]]
+        parts = [parts[0], (0.0, 0.0, 1.0), parts[1]]
     stacked = jax.tree.map(lambda *k: jnp.stack(k).astype(jnp.float32), *coefficients)
     cycles = jax.lax.map(lambda k: cycle_of(model, *k), stacked)
     by_host = jnp.sum(host) + jnp.sum(floor)

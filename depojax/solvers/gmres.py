@@ -9,8 +9,9 @@ on right-hand sides that are mostly zero).
 Both A and M are large programs, so each stands in one place only: the vectors M v are
 kept (flexible GMRES), and at a restart the residual follows from the basis.
 
-Saad, SIAM J. Sci. Comput. 14 (1993) 461, doi:10.1137/0914028; twice orthogonalised,
-Giraud et al., Numer. Math. 101 (2005) 87, doi:10.1007/s00211-005-0615-4.
+Saad, SIAM J. Sci. Comput. 14 (1993) 461, doi:10.1137/0914028. Modified Gram–Schmidt is
+backward stable here, Paige et al., SIAM J. Matrix Anal. Appl. 28 (2006) 264,
+doi:10.1137/050630416.
 """
 
 import abc
@@ -83,10 +84,7 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
             z = state.preconditioner(unravel(basis[j]))
             near = near.at[j].set(ravel_pytree(z)[0])
             w = ravel_pytree(state.operator.mv(z))[0]
-            column = jnp.zeros(m + 1, dtype)
-            for _ in range(2):
-                share = basis @ w
-                w, column = w - share @ basis, column + share
+            w, column = _orthogonalised(w, basis, j)
             length = _norm(w)
             basis = basis.at[j + 1].set(_over(w, length))
             column = _rotated(column, rotations)
@@ -140,6 +138,21 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
 
     def assume_full_rank(self) -> bool:
         return True
+
+
+def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):
+    """w without its parts along the vectors up to the last, and these parts.
+
+    One vector after the other: the rest of the basis is not even read.
+    """
+
+    def take_out(k, carry):
+        w, column = carry
+        share = jnp.vdot(basis[k], w)
+        return w - share * basis[k], column.at[k].set(share)
+
+    none = jnp.zeros(basis.shape[0], w.dtype)
+    return jax.lax.fori_loop(0, last + 1, take_out, (w, none))
 
 
 def _rotated(column: Array, rotations: Float[Array, "m 2"]) -> Array:
