@@ -34,6 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    arguments = argparse.Namespace()
     try:
         arguments = _parser().parse_args(words)
         if arguments.version:
@@ -48,7 +49,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not _is_short_of_memory(error):
             raise
-        return _fail("out of memory: take fewer cells (shape), or float32.", 1)
+        words = "out of memory: take fewer cells (shape)"
+        other = ", or --precision float32" if "precision" in vars(arguments) else ""
+        return _fail(f"{words}{other}.", 1)
     except KeyboardInterrupt:
         return _fail("interrupted.", 130)
 

@@ -112,6 +112,13 @@ class _Layer(NamedTuple):
     high: float
     over_solid: bool = False
 
+    @property
+    def beyond(self) -> str:
+        """At which ends of the colours there is more than they show."""
+        less, more = self.values.min() < self.low, self.values.max() > self.high
+        words = {(True, True): "both", (True, False): "min", (False, True): "max"}
+        return words.get((bool(less), bool(more)), "neither")
+
 
 def _slices_of_run(run: Simulation) -> "Figure":
     cell = run.cell
@@ -144,7 +151,7 @@ def _slices_of_run(run: Simulation) -> "Figure":
             if panels is rows[0]:
                 where = float(cell.grid.centers[plane[2]][index]) / um
                 axes.set_title(f"{AXES[plane[2]]} = {where:.4g} µm", fontsize=9)
-        _colour_bar(figure, bar, mesh, field.label)
+        _colour_bar(figure, bar, mesh, field.label, field.beyond)
     figure.align_ylabels()
     figure.suptitle(headline(run), fontsize=10)
     return figure
@@ -236,9 +243,11 @@ def _cover(axes: "Axes", nodes, plane, solid: np.ndarray, index: int) -> None:
     axes.pcolormesh(nodes[plane[0]], nodes[plane[1]], colour, rasterized=True)
 
 
-def _colour_bar(figure: "Figure", axes: "Axes", mesh: Any, label: str) -> None:
+def _colour_bar(
+    figure: "Figure", axes: "Axes", mesh: Any, label: str, extend: Any = "neither"
+) -> None:
     """One colour bar for all panels of a row: they share their colours."""
-    bar = figure.colorbar(mesh, cax=axes)
+    bar = figure.colorbar(mesh, cax=axes, extend=extend)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
