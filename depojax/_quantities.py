@@ -4,7 +4,8 @@
     factor  =  name [["^"] whole number]
 
 Names are those of `depojax.units`, and what else people write for times; "µm" is "um",
-"cm²" is "cm2". A slash divides by the next factor alone: "C / m^2 s" is C m⁻² s.
+"cm²" is "cm2", "Ω" is "ohm". A slash divides by the next factor alone: "C / m^2 s" is
+C m⁻² s.
 """
 
 import re
@@ -44,7 +45,17 @@ _FACTOR = re.compile(
     r"\s*(?P<operator>[*/·]?)\s*(?P<name>[A-Za-z]+|1)(\s*(\^|\*\*)\s*(?P<power>-?\d+))?"
 )
 _PLAIN = str.maketrans(
-    {"µ": "u", "μ": "u", "²": "^2", "³": "^3", "⁻": "-", "¹": "1", "−": "-"}
+    {
+        "µ": "u",
+        "μ": "u",
+        "Ω": "ohm",
+        "\u2126": "ohm",
+        "²": "^2",
+        "³": "^3",
+        "⁻": "-",
+        "¹": "1",
+        "−": "-",
+    }
 )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `depojax sand`, `tortuosity`, `new` and `info`.
+"""The command line: `depojax sand`, `simulate`, `tortuosity`, `new`, `info`.
 
 Results go to stdout, all else to stderr. A command ends with 0, with 1 when a solve
 failed, and with 2 for something in the input that its writer can put right.
@@ -11,16 +11,17 @@ from typing import NoReturn
 
 import jax
 
-from depojax.cli import info, new, sand, tortuosity
+from depojax.cli import info, new, sand, simulate, tortuosity
 from depojax.cli.words import InputError, say, tell
 from depojax.solvers.results import SolveError
 
 # Each command is a module with `add_arguments(parser)` and `run(arguments)`.
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "sand": (sand, "when and where the ions of a cell run out"),
+    "simulate": (simulate, "where the current of a cell goes, and at what voltage"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
     "new": (new, "write an example of a cell file"),
-    "info": (info, "versions, devices, and where things are kept"),
+    "info": (info, "versions, devices, folders, and what a cell file can name"),
 }
 
 
@@ -33,6 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    arguments = argparse.Namespace()
     try:
         arguments = _parser().parse_args(words)
         if arguments.version:
@@ -41,14 +43,15 @@ def main(words: Sequence[str] | None = None) -> int:
             raise InputError("a command is missing. See `depojax --help`.")
         return COMMANDS[arguments.command][0].run(arguments)
     except InputError as error:
-        return _fail(str(error), 2)
+        return _fail(str(error), 2, error.lines)
     except SolveError as error:
         return _fail(str(error), 1)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not _is_short_of_memory(error):
             raise
-        words = "out of memory: take fewer cells (shape), or --precision float32."
-        return _fail(words, 1)
+        words = "out of memory: take fewer cells (shape)"
+        other = ", or --precision float32" if "precision" in vars(arguments) else ""
+        return _fail(f"{words}{other}.", 1)
     except KeyboardInterrupt:
         return _fail("interrupted.", 130)
 
@@ -73,6 +76,6 @@ def _is_short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _fail(words: str, code: int) -> int:
-    tell("depojax: error: " + " ".join(words.split()))
+def _fail(words: str, code: int, lines: str = "") -> int:
+    tell("\n".join(["depojax: error: " + " ".join(words.split()), *lines.splitlines()]))
     return code

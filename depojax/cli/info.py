@@ -1,13 +1,16 @@
-"""`depojax info`: versions, devices, and where compiled programs are kept."""
+"""`depojax info`: versions, devices, folders, and what a cell file can name."""
 
 import argparse
 
 import jax
 
+from depojax.cli.cell_kinetics import KINETICS
+from depojax.cli.generators import GENERATORS
 from depojax.cli.run_folder import as_json
 from depojax.cli.session import cache_folder
 from depojax.cli.words import aligned, say
 from depojax.io import provenance
+from depojax.physics import electrolytes, metals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +24,13 @@ def run(arguments: argparse.Namespace) -> int:
         "devices": [
             f"{device.platform}: {device.device_kind}" for device in jax.devices()
         ],
-        "precision": "float64 unless --precision or [numerics] says float32",
+        "precision": "float64 unless --precision or [numerics] says float32; "
+        "float64 alone for simulate",
         "cache": str(cache_folder()),
+        "scaffolds": sorted(GENERATORS),
+        "electrolytes": sorted(electrolytes.KNOWN),
+        "metals": sorted(metals.KNOWN),
+        "kinetics": sorted(KINETICS),
     }
     rows = [
         (name, ", ".join(value) if isinstance(value, list) else value)

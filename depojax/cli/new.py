@@ -6,7 +6,14 @@ from pathlib import Path
 from depojax.cli.run_folder import write_text
 from depojax.cli.words import InputError, say
 
-EXAMPLE = """\
+_ELECTROLYTE = """
+[electrolyte]
+name = "lipf6_ec_emc"       # or its diffusivity, transference_number and charge
+concentration = "1 M"
+temperature = 298.15        # K
+"""
+
+_SAND = f"""\
 # A cell for `depojax sand`. Numbers are in SI; a string carries its unit.
 # Keys are the arguments of the functions in depojax: their docstrings say more.
 
@@ -17,17 +24,13 @@ voxel_size = "2 um"
 porosity = 0.92             # a list is a profile from collector to separator
 pore_diameter = "40 um"
 key = 7                     # of the random numbers
-
-[electrolyte]
-name = "lipf6_ec_emc"       # or its diffusivity, transference_number and charge
-concentration = "1 M"
-temperature = 298.15        # K
+{_ELECTROLYTE}\
 # concentrated = true       # properties follow the local concentration
 
 [cell]
 metal = "lithium"
 separator = "25 um"         # a free gap; or a table:
-# separator = { thickness = "25 um", porosity = 0.45, tortuosity_factor = 3 }
+# separator = {{ thickness = "25 um", porosity = 0.45, tortuosity_factor = 3 }}
 counter_electrode = "metal" # or reservoir, blocked, half_infinite
 plated_collector = true
 
@@ -45,21 +48,72 @@ tolerance = 1e-4            # of each time step
 precision = "float64"       # or "float32"
 """
 
+_SIMULATE = f"""\
+# A cell for `depojax simulate`. Numbers are in SI; a string carries its unit.
+# Keys are the arguments of the functions in depojax: their docstrings say more.
+
+[scaffold]
+generator = "gyroid"        # or foam, fibre_mat, pillars, image, homogenised, …
+shape = [16, 16, 16]        # cells along x, y, and z (collector to separator)
+voxel_size = "3 um"
+porosity = 0.8              # a list is a profile from collector to separator
+period = "48 um"
+{_ELECTROLYTE}\
+concentrated = true         # properties follow the local concentration
+
+[cell]
+metal = "lithium"
+separator = {{ thickness = "25 um", porosity = 0.45, tortuosity_factor = 3 }}
+film_resistance = "10 ohm*cm^2"   # or {{ thickness = "20 nm",
+#                                        ionic_conductivity = "1e-8 S/cm" }}
+counter_film_resistance = "10 ohm*cm^2"
+# solid_conductivity = "1e2 S/cm"   # left out: the host has one potential
+# initial_deposit = "0 mAh/cm^2"    # to be stripped; left out: there is always enough
+
+[kinetics]
+kind = "butler_volmer"      # or tafel, linear, marcus, marcus_hush_chidsey
+exchange_current_density = "1 mA/cm^2"  # of true area, at 1 M
+cathodic_transfer = 0.5
+anodic_transfer = 0.5
+
+[counter_kinetics]
+kind = "butler_volmer"
+exchange_current_density = "1 mA/cm^2"
+
+[simulate]                  # Plate, Strip, Rest, Hold, Pulse, Sweep, Follow, repeat
+protocol = [
+    "Plate at 2 mA/cm2 until 0.5 mAh/cm2 or until -0.5 V",
+    "Rest for 5 minutes",
+]
+
+[numerics]
+tolerance = 1e-4            # of each time step
+"""
+
+EXAMPLES = {"sand": _SAND, "simulate": _SIMULATE}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax new`."""
     parser.add_argument("file", nargs="?", default="cell.toml", help="[cell.toml]")
+    parser.add_argument(
+        "--for",
+        dest="question",
+        choices=list(EXAMPLES),
+        default="sand",
+        help="the command that it is an example for [sand]",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the example."""
-    path = Path(arguments.file)
+    path, question = Path(arguments.file), arguments.question
     if path.exists() and not arguments.force:
         raise InputError(f"{path} exists already. Name another one, or add --force.")
     try:
-        write_text(path, EXAMPLE)
+        write_text(path, EXAMPLES[question])
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error}.") from error
-    say(f"Wrote {path}. Run it with: depojax sand {path}")
+    say(f"Wrote {path}. Run it with: depojax {question} {path}")
     return 0

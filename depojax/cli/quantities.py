@@ -23,11 +23,12 @@ ARGUMENT_UNITS = {
     ),
     **dict.fromkeys(
         (
-            "angle", "anisotropy", "depleted_share", "disorder", "half_angle",
+            "angle", "anisotropy", "anodic_transfer", "cathodic_transfer",
+            "depleted_share", "disorder", "exponent", "half_angle",
             "linear_tolerance", "phase", "porosity", "run_on", "smoothing",
             "solid_fraction",
             "thermodynamic_factor", "threshold", "tolerance", "tortuosity_factor",
-            "transference_number",
+            "transfer_sum", "transference_number",
         ),
         "",
     ),
@@ -37,11 +38,24 @@ ARGUMENT_UNITS = {
     **dict.fromkeys(
         ("first_step", "fixed", "max_time", "off_time", "on_time"), "s"
     ),
-    "concentration": "mol/m^3",
-    "conductivity": "S/m",
-    "current_density": "A/m^2",
+    **dict.fromkeys(("concentration", "reference_concentration"), "mol/m^3"),
+    **dict.fromkeys(
+        ("conductivity", "ionic_conductivity", "solid_conductivity"), "S/m"
+    ),
+    **dict.fromkeys(("current_density", "exchange_current_density"), "A/m^2"),
+    **dict.fromkeys(
+        (
+            "film_resistance", "collector_film_resistance", "counter_film_resistance",
+        ),
+        "ohm*m^2",
+    ),
+    **dict.fromkeys(("temperature", "reference_temperature"), "K"),
+    "activation_energy": "J/mol",
+    "initial_deposit": "C/m^2",
+    "parabolic_rate": "m^2/s",
+    "volume_per_charge": "m^3/C",
+    "reorganisation_energy": "J",
     "specific_area": "1/m",
-    "temperature": "K",
 }  # fmt: skip
 
 _QUANTITY = re.compile(
@@ -91,6 +105,10 @@ def _example(unit: str) -> str:
         "A/m^2": "20 mA/cm^2",
         "mol/m^3": "1 M",
         "m^2/s": "3e-6 cm^2/s",
+        "ohm*m^2": "10 ohm*cm^2",
+        "J/mol": "50 kJ/mol",
+        "J": "0.3 eV",
+        "C/m^2": "4 mAh/cm^2",
         "K": "298.15 K",
     }
     return examples.get(unit, f"1 {unit}")

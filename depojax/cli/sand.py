@@ -1,20 +1,24 @@
 """`depojax sand cell.toml`: when and where the ions of a cell run out."""
 
 import argparse
-import contextlib
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from depojax.cli import cell_file
+from depojax.cli.cell_file import CellFile, check_precision, read_cell_file
+from depojax.cli.cell_parts import (
+    build_cell,
+    build_scaffold,
+    cell_arguments,
+    scaffold_arguments,
+)
+from depojax.cli.questions import sand_arguments
 from depojax.cli.run_folder import as_json, open_run_folder, write_text
 from depojax.cli.session import session
-from depojax.cli.words import aligned, finite_or_none, say, tell
+from depojax.cli.words import Stages, aligned, finite_or_none, in_unit, say
 from depojax.io import save
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution, sand_time
@@ -33,27 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute Sand's time of a cell file and fill its run folder."""
-    file = cell_file.read_cell_file(arguments.file)
+    file = read_cell_file(arguments.file, "sand")
     precision = arguments.precision or file.precision
-    cell_file.check_precision(precision)
+    check_precision(precision)
     with session(precision):
         return _run(file, arguments, precision)
 
 
-def _run(
-    file: cell_file.CellFile, arguments: argparse.Namespace, precision: str
-) -> int:
-    stages = _Stages(quiet=arguments.quiet)
+def _run(file: CellFile, arguments: argparse.Namespace, precision: str) -> int:
+    stages = Stages(quiet=arguments.quiet)
     # All that is quickly checked comes before the scaffold, which may take a while.
-    question = cell_file.sand_arguments(file)
-    parts = cell_file.cell_arguments(file)
-    kind, shape = cell_file.scaffold_arguments(file)
+    question = sand_arguments(file)
+    parts = cell_arguments(file)
+    kind, shape = scaffold_arguments(file)
     folder = open_run_folder(
         arguments.out or Path("run") / Path(arguments.file).stem, file.text
     )
     with stages.stage(f"scaffold {kind}"):
-        scaffold = jax.block_until_ready(cell_file.build_scaffold(file))
-        cell = cell_file.build_cell(file, scaffold, parts)
+        scaffold = jax.block_until_ready(build_scaffold(file))
+        cell = build_cell(file, scaffold, parts)
     with stages.stage("Sand's time"), file.place("sand"):
         progress = not arguments.quiet and sys.stderr.isatty()
         solution = jax.block_until_ready(sand_time(cell, progress=progress, **question))
@@ -64,7 +66,7 @@ def _run(
         with stages.stage("figures"):
             _draw(solution, folder / "figures")
     summary = summarise(solution, precision) | {
-        "wall_time_s": {name: round(spent, 3) for name, spent in stages.times.items()},
+        "wall_time_s": stages.wall_times(),
         "folder": str(folder),
     }
     write_text(folder / "summary.json", as_json(summary))
@@ -126,7 +128,10 @@ def table(summary: dict[str, Any]) -> str:
     if summary["depleted"]:
         first = [
             ("Sand's time", f"{summary['time_s']:.5g} s"),
-            ("Sand's capacity", _in(summary["capacity_C_m2"], mAh / cm**2, "mAh/cm2")),
+            (
+                "Sand's capacity",
+                in_unit(summary["capacity_C_m2"], mAh / cm**2, "mAh/cm2"),
+            ),
             (_where_label(summary["depleted_share"]), f"x, y, z = {x}, {y}, {z} um"),
             ("nearly depleted", f"{100 * summary['nearly_depleted']:.3g} % of metal"),
         ]
@@ -138,8 +143,11 @@ def table(summary: dict[str, Any]) -> str:
         ]
     rows = [
         *first,
-        ("mean current", _in(summary["current_density_A_m2"], mA / cm**2, "mA/cm2")),
-        ("limiting current", _in(limit, mA / cm**2, "mA/cm2") if limit else "none"),
+        (
+            "mean current",
+            in_unit(summary["current_density_A_m2"], mA / cm**2, "mA/cm2"),
+        ),
+        ("limiting current", in_unit(limit, mA / cm**2, "mA/cm2") if limit else "none"),
         ("porosity", f"{summary['porosity']:.4f}"),
         ("closed pores", f"{100 * summary['closed_pore_fraction']:.3g} %"),
         ("specific area", f"{summary['specific_area_1_m'] / 100:.4g} cm-1"),
@@ -154,25 +162,3 @@ def table(summary: dict[str, Any]) -> str:
 
 def _where_label(share: float) -> str:
     return f"{100 * share:.3g} % depleted at" if share else "depleted first at"
-
-
-def _in(value: float, unit: float, name: str) -> str:
-    return f"{value / unit:.5g} {name}"
-
-
-class _Stages:
-    """What is being done on stderr, and how long it took."""
-
-    def __init__(self, *, quiet: bool):
-        self.quiet = quiet
-        self.times: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside, and say so once it is done."""
-        start = time.perf_counter()
-        yield
-        spent = time.perf_counter() - start
-        self.times[name.split()[0].lower().removesuffix("'s")] = spent
-        if not self.quiet:
-            tell(f"{name} … {spent:.1f} s")

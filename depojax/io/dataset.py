@@ -96,6 +96,9 @@ _MEANING = {
     "charge": ("C m-2", "passed per footprint, plating positive"),
     "newton_steps": ("1", "of all stages"),
     "time_steps": ("1", "accepted time steps"),
+    "step_time": ("s", "length of each step of the protocol"),
+    "step_charge": ("C m-2", "passed per footprint in each step, plating positive"),
+    "step_voltage_part": ("V", "parts of the voltage at the end of each step"),
     "voltage_part": ("V", "parts of the voltage at the end"),
     "lowest_wall_concentration": (
         "mol m-3",
@@ -210,6 +213,13 @@ def _of_simulation(solution: Simulation) -> xr.Dataset:
     dataset["voltage_part"] = _variable("voltage_part", ("part",), parts)
     names = list(solution.voltage_parts)
     dataset.coords["part"] = xr.Variable(("part",), names, {"long_name": "cause"})
+    by_step = ("protocol_step",)
+    table = [np.asarray(part) for part in solution.step_voltage_parts.values()]
+    dataset["step_time"] = _variable("step_time", by_step, solution.step_times)
+    dataset["step_charge"] = _variable("step_charge", by_step, solution.step_charges)
+    dataset["step_voltage_part"] = _variable(
+        "step_voltage_part", ("part", *by_step), np.stack(table)
+    )
     dataset.attrs |= {
         "title": "A metal-anode cell run through a protocol",
         "protocol": str(solution.protocol),

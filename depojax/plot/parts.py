@@ -10,7 +10,8 @@ from depojax._checks import refuse
 from depojax.io import whole_file
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
-from depojax.units import cm, mA, um
+from depojax.problems.simulate import Simulation
+from depojax.units import cm, mA, mAh, mV, um
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ COLOURS = "viridis"
 SOLID = (0.78, 0.78, 0.78)
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 CONCENTRATION = r"salt concentration (mol L$^{-1}$)"
+POTENTIAL = "electrolyte potential (mV)"
 WIDTH = 7.0  # of a figure [inch]
 
 
@@ -36,10 +38,11 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def check_kind(value: Any, kind: type) -> None:
-    """Refuse to draw what is no `kind`."""
-    if not isinstance(value, kind):
-        raise refuse("plot", f"a {kind.__name__}", type(value).__name__)
+def check_kind(value: Any, *kinds: type) -> None:
+    """Refuse to draw what is none of these kinds."""
+    if not isinstance(value, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise refuse("plot", f"a {names}", type(value).__name__)
 
 
 def mark(axes: "Axes", spot: list[float]) -> None:
@@ -57,7 +60,7 @@ def layers(cell: Cell) -> list[float]:
     return sorted({float(z[k]) for k in ends})
 
 
-def shown_layers(solution: SandSolution) -> int:
+def shown_layers(solution: SandSolution | Simulation) -> int:
     """How many layers of cells to show: of a bath only what has changed."""
     cell = solution.cell
     inside = cell.grid.shape[2] - cell.bath_cells
@@ -69,8 +72,43 @@ def shown_layers(solution: SandSolution) -> int:
     return min(max(inside, last, 1), cell.grid.shape[2])
 
 
-def headline(solution: SandSolution) -> str:
+def layer_mean(field: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted mean over each layer, NaN where nothing weighs."""
+    total = weight.sum((0, 1))
+    mean = (field * weight).sum((0, 1)) / np.where(total > 0, total, 1)
+    return np.where(total > 0, mean, np.nan)
+
+
+def quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
+    """The value that a share of the weight stays below, inf where nothing weighs."""
+    if weight.sum() <= 0:
+        return np.inf
+    order = np.argsort(values, axis=None)
+    below = np.cumsum(weight.ravel()[order]) / weight.sum()
+    at = min(np.searchsorted(below, share), order.size - 1)
+    return float(values.ravel()[order[at]])
+
+
+def in_time_unit(t: np.ndarray) -> tuple[np.ndarray, str]:
+    """Times [s] in a unit that makes their numbers short, and its name."""
+    end = float(t[-1])
+    for factor, unit in ((3600.0, "h"), (60.0, "min")):
+        if end > 3 * factor:
+            return t / factor, unit
+    return (t, "s") if end > 0.5 else (t / 1e-3, "ms")
+
+
+def headline(solution: SandSolution | Simulation) -> str:
     """What came out, for the top of a figure."""
+    if isinstance(solution, Simulation):
+        J, V = float(solution.current_density[-1]), float(solution.final_voltage)
+        # What a solve left at rest is no current and no voltage.
+        J, V = (J if abs(J) > 1e-6 else 0.0), (V if abs(V) > 1e-9 else 0.0)
+        return (
+            f"After {float(solution.end_time):.4g} s and "
+            rf"{float(solution.charge) / (mAh / cm**2):.4g} mAh cm$^{{-2}}$: "
+            rf"{V / mV:.4g} mV at {J / (mA / cm**2):.4g} mA cm$^{{-2}}$"
+        ).replace(": -", ": −")
     J = float(solution.current.mean) / (mA / cm**2)
     driven = rf"{J:.4g} mA cm$^{{-2}}$"
     if bool(solution.depleted):

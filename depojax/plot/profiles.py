@@ -14,9 +14,12 @@ from depojax.plot.parts import (
     SOLID,
     check_kind,
     headline,
+    in_time_unit,
+    layer_mean,
     layers,
     mark,
     new_figure,
+    quantile,
     shown_layers,
 )
 from depojax.problems.cell import Cell
@@ -45,11 +48,11 @@ def depth_profile(solution: SandSolution) -> "Figure":
     figure = new_figure(4.2)
     axes = figure.add_subplot()
     _shade_porosity(axes, cell, np.asarray(domain.pore_fraction)[..., :top])
-    axes.plot(z, _mean(c, volume), color=BLUE, lw=1.8, label="in the pore, mean")
+    axes.plot(z, layer_mean(c, volume), color=BLUE, lw=1.8, label="in the pore, mean")
     plated = area.sum((0, 1)) > 0
     # A single plated layer (a bare foil) makes no line.
     style = "o" if plated.sum() == 1 else "-"
-    mean = _mean(wall, area)
+    mean = layer_mean(wall, area)
     lowest = np.min(np.where(area > 0, wall, np.inf), axis=(0, 1))
     lowest = np.where(plated, lowest, np.nan)
     axes.plot(z, mean, style, color=ORANGE, lw=1.8, label="at the wall, mean")
@@ -108,7 +111,7 @@ def depletion_map(solution: SandSolution) -> "Figure":
     z = np.asarray(cell.grid.centers[2])[:top] / um
     by_height = [(times[..., k].ravel(), area[..., k].ravel()) for k in range(top)]
     first = [t.min() for t, _ in by_height]
-    half = [_weighted_median(t, a) for t, a in by_height]
+    half = [quantile(t, a, 0.5) for t, a in by_height]
     for values, style, label in (
         (first, "-", "first place"),
         (half, "--", "half the area"),
@@ -131,7 +134,7 @@ def wall_history(solution: SandSolution) -> "Figure":
     t = np.asarray(history.time)
     kept = np.isfinite(t)
     values = {name: np.asarray(value)[kept] for name, value in history.values.items()}
-    t, unit = _in_time_unit(t[kept])
+    t, unit = in_time_unit(t[kept])
     figure = new_figure(3.8)
     axes = figure.add_subplot()
     J = values["current_density"]
@@ -160,21 +163,6 @@ def wall_history(solution: SandSolution) -> "Figure":
     return figure
 
 
-def _mean(field: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted mean over each layer, NaN where nothing weighs."""
-    total = weight.sum((0, 1))
-    mean = (field * weight).sum((0, 1)) / np.where(total > 0, total, 1)
-    return np.where(total > 0, mean, np.nan)
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    if weight.sum() <= 0:
-        return np.inf
-    order = np.argsort(values)
-    below = np.cumsum(weight[order]) / weight.sum()
-    return float(values[order][np.searchsorted(below, 0.5)])
-
-
 def _shade_porosity(axes: "Axes", cell: Cell, eps: np.ndarray) -> None:
     top = eps.shape[2]
     z = np.asarray(cell.grid.nodes[2])[: top + 1] / um
@@ -191,11 +179,3 @@ def _shade_porosity(axes: "Axes", cell: Cell, eps: np.ndarray) -> None:
 
 def _top_node(cell: Cell, top: int) -> float:
     return float(cell.grid.nodes[2][top]) / um
-
-
-def _in_time_unit(t: np.ndarray) -> tuple[np.ndarray, str]:
-    end = float(t[-1])
-    for factor, unit in ((3600.0, "h"), (60.0, "min")):
-        if end > 3 * factor:
-            return t / factor, unit
-    return (t, "s") if end > 0.5 else (t / 1e-3, "ms")

@@ -1,14 +1,16 @@
 """Slices through scaffolds and solutions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from depojax._checks import refuse
 from depojax.fv.grid import AXES
+from depojax.plot.metal import OnMetal, on_metal
 from depojax.plot.parts import (
     COLOURS,
     CONCENTRATION,
+    POTENTIAL,
     SOLID,
     WIDTH,
     check_kind,
@@ -16,12 +18,14 @@ from depojax.plot.parts import (
     layers,
     mark,
     new_figure,
+    quantile,
     shown_layers,
 )
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
+from depojax.problems.simulate import Simulation
 from depojax.scaffold.scaffold import Scaffold
-from depojax.units import M, um
+from depojax.units import M, mV, um
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,18 +33,25 @@ if TYPE_CHECKING:
 
 # (horizontal, vertical) axis of each slice, and the axis that is cut.
 _PLANES = ((0, 2, 1), (1, 2, 0), (0, 1, 2))
+_SLIVER = 0.05  # of the largest area in a cell, below which it is not shown
 
 
-def slices(solution: SandSolution) -> "Figure":
-    """Concentration in three slices through the place that is depleted first.
+def slices(solution: SandSolution | Simulation) -> "Figure":
+    """Three slices through a solution.
 
-    The solid is grey; a cut cell is grey by its share of solid. A circle marks the
-    place, dashes the top of the scaffold and of the separator, a line the plated
-    collector.
+    Of a `SandSolution` the concentration, through the place that is depleted first,
+    which a circle marks. Of a `Simulation`, through the middle of the host, the
+    concentration, the potential of the electrolyte and the local current density on the
+    metal (the plated charge, where no current flows at the end).
+
+    The solid is grey; a cut cell is grey by its share of solid. Dashes mark the top of
+    the scaffold and of the separator, a line the plated collector.
 
     Raises `ValueError` for a cell that is one cell wide along two axes.
     """
-    check_kind(solution, SandSolution)
+    check_kind(solution, SandSolution, Simulation)
+    if isinstance(solution, Simulation):
+        return _slices_of_run(solution)
     cell, domain = solution.cell, solution.cell.domain()
     top = shown_layers(solution)
     c = np.asarray(solution.concentration)[..., :top] / M
@@ -56,7 +67,7 @@ def slices(solution: SandSolution) -> "Figure":
     low, high = float(c.min()), float(c.max())
     if low < 0.5 * high or high <= low:
         low = 0.0
-    figure, panels = _panels(nodes, "slices")
+    figure, (panels,), (bar,) = _panels(nodes, "slices")
     for axes, plane in panels:
         index = _index(cell, plane[2], place)
         _fill(axes, nodes, plane, c, index, cmap=COLOURS, vmin=low, vmax=high)
@@ -65,7 +76,7 @@ def slices(solution: SandSolution) -> "Figure":
         spot = [place[plane[0]] / um, place[plane[1]] / um]
         mark(axes, spot)
         axes.set_title(f"{AXES[plane[2]]} = {place[plane[2]] / um:.4g} µm", fontsize=9)
-    _colour_bar(figure, panels, CONCENTRATION)
+    _colour_bar(figure, bar, panels[0][0].collections[0], CONCENTRATION)
     figure.suptitle(headline(solution), fontsize=10)
     return figure
 
@@ -78,21 +89,102 @@ def scaffold(scaffold: Scaffold) -> "Figure":
     check_kind(scaffold, Scaffold)
     nodes = [np.asarray(n) / um for n in scaffold.grid.nodes]
     eps = np.asarray(scaffold.pore_fraction)
-    figure, panels = _panels(nodes, "scaffold")
+    figure, (panels,), (bar,) = _panels(nodes, "scaffold")
     for axes, plane in panels:
         index = scaffold.shape[plane[2]] // 2
         _fill(axes, nodes, plane, eps, index, cmap="gray", vmin=0.0, vmax=1.0)
         middle = float(scaffold.grid.centers[plane[2]][index]) / um
         axes.set_title(f"{AXES[plane[2]]} = {middle:.4g} µm", fontsize=9)
-    _colour_bar(figure, panels, "pore fraction of the cell")
+    _colour_bar(figure, bar, panels[0][0].collections[0], "pore fraction of the cell")
     area = float(scaffold.area_factor)
     words = f"porosity {float(scaffold.porosity):.3f}, area factor {area:.3g}"
     figure.suptitle(words, fontsize=10)
     return figure
 
 
-def _panels(nodes: list[np.ndarray], what: str):
-    """A figure with one panel per plane that is wider than one cell, to one scale."""
+class _Layer(NamedTuple):
+    """A field as a row of slices: values, colours, and what they mean."""
+
+    values: np.ma.MaskedArray
+    label: str
+    colours: str
+    low: float
+    high: float
+    over_solid: bool = False
+
+    @property
+    def beyond(self) -> str:
+        """At which ends of the colours there is more than they show."""
+        less, more = self.values.min() < self.low, self.values.max() > self.high
+        words = {(True, True): "both", (True, False): "min", (False, True): "max"}
+        return words.get((bool(less), bool(more)), "neither")
+
+
+def _slices_of_run(run: Simulation) -> "Figure":
+    cell = run.cell
+    top = shown_layers(run)
+    eps = np.asarray(cell.domain().pore_fraction)[..., :top]
+    nodes = [np.asarray(n) / um for n in cell.grid.nodes]
+    nodes[2] = nodes[2][: top + 1]
+    solid = np.zeros_like(eps)
+    if cell.scaffold.resolved:
+        nz = cell.scaffold.shape[2]
+        solid[..., :nz] = 1 - eps[..., :nz]
+    metal = on_metal(run)
+    fields = [
+        _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01)),
+        _in_pore(run.liquid_potential, eps, (mV, POTENTIAL, "cividis", 0.1)),
+        *([_on_surface(metal, eps.shape)] if metal.area.any() else []),
+    ]
+    middle = [n // 2 for n in cell.scaffold.shape]
+    figure, rows, bars = _panels(nodes, "slices", len(fields))
+    for panels, bar, field in zip(rows, bars, fields, strict=True):
+        for axes, plane in panels:
+            index = middle[plane[2]]
+            if field.over_solid:
+                _cover(axes, nodes, plane, solid, index)
+            style = {"cmap": field.colours, "vmin": field.low, "vmax": field.high}
+            mesh = _fill(axes, nodes, plane, field.values, index, **style)
+            if not field.over_solid:
+                _cover(axes, nodes, plane, solid, index)
+            _mark_layers(axes, cell, plane, nodes[2][-1])
+            if panels is rows[0]:
+                where = float(cell.grid.centers[plane[2]][index]) / um
+                axes.set_title(f"{AXES[plane[2]]} = {where:.4g} µm", fontsize=9)
+        _colour_bar(figure, bar, mesh, field.label, field.beyond)
+    figure.align_ylabels()
+    figure.suptitle(headline(run), fontsize=10)
+    return figure
+
+
+def _in_pore(field: Any, eps: np.ndarray, style: tuple[float, str, str, float]):
+    """A field in the electrolyte; `style` is unit, label, colours, smallest range."""
+    unit, label, colours, smallest = style
+    values = np.ma.masked_where(eps <= 0, np.asarray(field)[..., : eps.shape[2]] / unit)
+    low, high = float(values.min()), float(values.max())
+    # What a solve leaves at rest is not to be shown in all colours.
+    room = max(smallest - (high - low), 0) / 2
+    return _Layer(values, label, colours, low - room, high + room)
+
+
+def _on_surface(metal: OnMetal, shape: tuple[int, ...]) -> _Layer:
+    """The metal's quantity where there is surface, but for slivers and extremes."""
+    values = np.ma.masked_all(shape)
+    seen = metal.area > _SLIVER * metal.area.max()
+    values[..., : seen.shape[2]] = np.ma.masked_where(~seen, metal.values)
+    low, high = (quantile(metal.values, metal.area, q) for q in (0.01, 0.99))
+    if low < 0 < high:  # it plates here and strips there
+        high = max(-low, high)
+        return _Layer(values, metal.label, "PuOr", -high, high, over_solid=True)
+    return _Layer(values, metal.label, COLOURS, low, high, over_solid=True)
+
+
+def _panels(nodes: list[np.ndarray], what: str, rows: int = 1):
+    """A figure with one panel per plane that is wider than one cell, to one scale.
+
+    Besides the figure the rows, each a list of (axes, plane), and for each row the axes
+    of its colour bar.
+    """
     planes = [p for p in _PLANES if nodes[p[0]].size > 2 and nodes[p[1]].size > 2]
     if not planes:
         raise refuse(
@@ -102,21 +194,32 @@ def _panels(nodes: list[np.ndarray], what: str):
     widths = [float(nodes[p[0]][-1]) for p in planes]
     heights = [float(nodes[p[1]][-1]) for p in planes]
     # Inches: 0.65 for labels beside each panel, 0.85 for the colour bar, 1.25 for
-    # headings and axes.
-    scale = (WIDTH - 0.85 - 0.65 * len(planes)) / sum(widths)
-    height = min(max(scale * max(heights), 1.2), 7.0) + 1.25
-    figure = new_figure(height)
-    grid = figure.add_gridspec(1, len(planes), width_ratios=widths)
-    panels = []
-    for column, plane in enumerate(planes):
-        axes = figure.add_subplot(grid[0, column])
-        axes.set_aspect("equal", anchor="S")
-        axes.locator_params(nbins=5)
-        axes.set_xlabel(f"{AXES[plane[0]]} (µm)")
-        axes.set_ylabel(f"{AXES[plane[1]]} (µm)")
-        axes.tick_params(labelsize=8)
-        panels.append((axes, plane))
-    return figure, panels
+    # headings and axes; rows below share them.
+    beside = 0.85 + 0.65 * len(planes)
+    scale = (WIDTH - beside) / sum(widths)
+    # Several rows have to go on a page.
+    scale = min(scale, (7.0 if rows == 1 else 2.6) / max(heights))
+    height = max(scale * max(heights), 1.2)
+    width = max(scale * sum(widths) + beside, 0.65 * WIDTH)
+    figure = new_figure(rows * (height + 0.2) + 1.05, width)
+    ratios = [*widths, 0.11 / scale]
+    grid = figure.add_gridspec(rows, len(ratios), width_ratios=ratios)
+    panels = [
+        [(figure.add_subplot(grid[row, k]), plane) for k, plane in enumerate(planes)]
+        for row in range(rows)
+    ]
+    bars = [figure.add_subplot(grid[row, -1]) for row in range(rows)]
+    for row in panels:
+        for axes, plane in row:
+            axes.set_aspect("equal", anchor="S")
+            axes.locator_params(nbins=5)
+            axes.set_ylabel(f"{AXES[plane[1]]} (µm)")
+            axes.tick_params(labelsize=8)
+            if row is panels[-1]:
+                axes.set_xlabel(f"{AXES[plane[0]]} (µm)")
+            else:
+                axes.tick_params(labelbottom=False)
+    return figure, panels, bars
 
 
 def _cut(field: np.ndarray, plane: tuple[int, int, int], index: int) -> np.ndarray:
@@ -140,10 +243,11 @@ def _cover(axes: "Axes", nodes, plane, solid: np.ndarray, index: int) -> None:
     axes.pcolormesh(nodes[plane[0]], nodes[plane[1]], colour, rasterized=True)
 
 
-def _colour_bar(figure: "Figure", panels, label: str) -> None:
-    """One colour bar for all panels: they share their colours."""
-    every = [axes for axes, _ in panels]
-    bar = figure.colorbar(every[0].collections[0], ax=every, pad=0.015, aspect=25)
+def _colour_bar(
+    figure: "Figure", axes: "Axes", mesh: Any, label: str, extend: Any = "neither"
+) -> None:
+    """One colour bar for all panels of a row: they share their colours."""
+    bar = figure.colorbar(mesh, cax=axes, extend=extend)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
@@ -162,6 +266,8 @@ def _mark_layers(axes: "Axes", cell: Cell, plane, top: float) -> None:
             float(cell.grid.nodes[2][cell.scaffold.shape[2]]) / um,
             layers(cell)[-1],
         )
+        from matplotlib.patheffects import withStroke
+
         axes.text(
             0.03,
             (bottom + roof) / 2,
@@ -170,6 +276,7 @@ def _mark_layers(axes: "Axes", cell: Cell, plane, top: float) -> None:
             fontsize=7,
             transform=axes.get_yaxis_transform(),
             va="center",
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
         )
 
 

@@ -7,6 +7,7 @@ of its conditions.
 
 import contextlib
 import dataclasses
+import textwrap
 from typing import Any
 
 import equinox as eqx
@@ -41,7 +42,8 @@ class Simulation(eqx.Module):
 
     Histories are kept at the start and after every time step, NaN beyond the last
     inside of a transformation; no derivative goes through them. Fields are those at the
-    end; derivatives go through these, `end_time`, `final_voltage` and `charge`.
+    end; derivatives go through these, through `end_time`, `final_voltage`, `charge` and
+    all that there is one of for each step.
     """
 
     time: Float[Array, " n"]  # [s]
@@ -64,6 +66,8 @@ class Simulation(eqx.Module):
     charge: Scalar  # passed per footprint, plating positive [C m-2]
     end_time: Scalar  # [s]
     step_times: Float[Array, " steps"]  # length of every step of the protocol [s]
+    step_charges: Float[Array, " steps"]  # that passed in each, as `charge` [C m-2]
+    step_voltage_parts: dict[str, Float[Array, " steps"]]  # at the end of each [V]
     ended_by: tuple[str, ...]  # what ended every step; empty inside of jit and grad
     newton_steps: Int[Array, ""]
     linear_iterations: Int[Array, ""]
@@ -130,8 +134,7 @@ def simulate(
     over = jnp.asarray(False)
     report = report_progress if progress else None
     for index, step in enumerate(protocol):
-        label = f"Step {index + 1} of {len(protocol)}"
-        with progress_bar(label) if progress else contextlib.nullcontext():
+        with _bar(index, protocol) if progress else contextlib.nullcontext():
             balance, run, margins, bare = _run_step(
                 model, _plain(step), state, over, chosen_steps, report
             )
@@ -166,6 +169,17 @@ def check_precision(cell: Cell) -> None:
         )
 
 
+def _bar(index: int, protocol: Protocol) -> contextlib.AbstractContextManager[None]:
+    """A progress bar with the step in hand; by time, or by what else may end it."""
+    step = protocol[index]
+    words = textwrap.shorten(str(step), 48, placeholder=" …")
+    end = float("inf") if is_traced(step.end_time) else float(step.end_time)
+    return progress_bar(
+        f"Step {index + 1} of {len(protocol)}: {words}",
+        lambda time, fallen: max(fallen, time / end),
+    )
+
+
 class _PlainStep(eqx.Module):
     """A step without its name, so that steps alike share one program."""
 
@@ -195,6 +209,11 @@ def _met(stop: Until) -> Until:
 @eqx.filter_jit
 def _model(cell: Cell) -> CellModel:
     return cell_model(cell)
+
+
+@compiled_quickly
+def _parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
+    return voltage_parts(model, state)
 
 
 @compiled_quickly
@@ -242,11 +261,6 @@ def _ended_by(balance: CoupledBalance, run: Run, margins) -> str:
     return balance.stops[int(np.argmin(margins))].name
 
 
-@eqx.filter_jit
-def _parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
-    return voltage_parts(model, state)
-
-
 def _solution(
     cell: Cell,
     protocol: Protocol,
@@ -268,6 +282,9 @@ def _solution(
     results = runs[-1].result
     for run in reversed(runs):
         results = RESULTS.where(run.result == RESULTS.successful, results, run.result)
+    begun_charge = jnp.zeros_like(state.charge) if start is None else start.charge
+    charges = jnp.stack([begun_charge, *(run.state.charge for run in runs)])
+    parts = [_parts(model, run.state) for run in runs]
     counts = jnp.sum(jnp.stack([run.iterations for run in runs]), 0)
     return Simulation(
         time=begun + time,
@@ -285,11 +302,13 @@ def _solution(
         collector_current_density=state.reactions.floor.current,
         plated_charge=state.plated[0],
         final_voltage=scale * x.collector,
-        voltage_parts=_parts(model, state),
+        voltage_parts=parts[-1],
         film_resistance=dict(zip(_SURFACES, model.films_after(state.use), strict=True)),
         charge=state.charge,
         end_time=begun + jnp.sum(lengths),
         step_times=lengths,
+        step_charges=jnp.diff(charges),
+        step_voltage_parts={k: jnp.stack([p[k] for p in parts]) for k in parts[-1]},
         ended_by=ended,
         newton_steps=counts[0],
         linear_iterations=counts[1],

@@ -27,6 +27,9 @@ from depojax.solvers.stencil import (
     unfolded,
 )
 
+# Below that share of a limiting current what a solve leaves is no current to divide by.
+_NO_CURRENT = 1e-8
+
 
 def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
     """Parts of the collector's potential against the counter electrode [V].
@@ -50,10 +53,9 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
             own = name in ("kinetics", "film")
             key = prefix + name if own else name
             parts[key] = parts.get(key, jnp.zeros_like(out)) + loss
-    scale = model.thermal_voltage / jnp.where(out != 0, out, 1.0)
-    return {
-        name: jnp.where(out != 0, scale * part, 0.0) for name, part in parts.items()
-    }
+    flows = jnp.abs(out) > _NO_CURRENT * model.current_scale
+    scale = model.thermal_voltage / jnp.where(flows, out, 1.0)
+    return {name: jnp.where(flows, scale * part, 0.0) for name, part in parts.items()}
 
 
 def _at_surface(

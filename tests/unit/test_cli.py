@@ -18,16 +18,16 @@ import depojax as dj
 from depojax import io
 from depojax._quantities import parse_unit
 from depojax.cli import main
-from depojax.cli.cell_file import (
+from depojax.cli.cell_file import read_cell_file
+from depojax.cli.cell_parts import (
     build_electrolyte,
     build_scaffold,
-    read_cell_file,
-    sand_arguments,
     scaffold_arguments,
 )
 from depojax.cli.generators import GENERATORS
-from depojax.cli.new import EXAMPLE
+from depojax.cli.new import EXAMPLES
 from depojax.cli.quantities import ARGUMENT_UNITS, parse_quantity
+from depojax.cli.questions import sand_arguments, simulate_arguments
 from depojax.cli.session import session, settings
 from depojax.cli.words import InputError
 
@@ -104,6 +104,13 @@ def test_unit_strings_are_read(words, value):
         ("1 hour", "max_time", 3600.0),
         ("0.92", "porosity", 0.92),
         ("1 1/um", "specific_area", 1e6),
+        ("10 ohm*cm^2", "film_resistance", 1e-3),
+        ("10 Ω cm²", "counter_film_resistance", 1e-3),
+        ("1e2 S/cm", "solid_conductivity", 1e4),
+        ("1e4 S/m", "solid_conductivity", 1e4),
+        ("1 mA/cm2", "exchange_current_density", 10.0),
+        ("50 kJ/mol", "activation_energy", 5e4),
+        ("0.3 eV", "reorganisation_energy", 0.3 * 1.602176634e-19),
     ],
 )
 def test_quantities_are_in_si(words, argument, value):
@@ -121,6 +128,7 @@ def test_quantities_are_in_si(words, argument, value):
         (True, "porosity", "expected a number without a unit, got True"),
         ([1], "period", r"got \[1\]"),
         ("1 m; import os", "height", '"; import os" is no unit'),
+        ("10 ohm", "film_resistance", 'such as "10 ohm\\*cm\\^2", got "10 ohm"'),
     ],
 )
 def test_quantities_refused(words, argument, sentence):
@@ -395,22 +403,25 @@ def test_a_command_leaves_jax_as_it_was(tmp_path):
 
 def test_new_writes_a_file_that_can_be_run(capsys):
     assert main(["new"]) == 0
-    assert Path("cell.toml").read_text() == EXAMPLE
+    assert Path("cell.toml").read_text() == EXAMPLES["sand"]
     file = read_cell_file("cell.toml")
     assert scaffold_arguments(file)[0] == "foam"
     assert float(sand_arguments(file)["current_density"].current_density) > 0
     assert build_electrolyte(file).name.startswith("lipf6_ec_emc")
     Path("cell.toml").write_text("")
     assert main(["new", "--force"]) == 0
-    assert Path("cell.toml").read_text() == EXAMPLE
+    assert Path("cell.toml").read_text() == EXAMPLES["sand"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=str)
 def test_experiments_are_understood(path):
     file = read_cell_file(path)
     assert scaffold_arguments(file)[0] in GENERATORS
-    assert sand_arguments(file)["current_density"].mean > 0
     assert build_electrolyte(file).concentration > 0
+    if "sand" in file.given:
+        assert sand_arguments(file)["current_density"].mean > 0
+    else:
+        assert len(simulate_arguments(file)["protocol"]) > 0
 
 
 def test_info_says_what_runs(capsys):
