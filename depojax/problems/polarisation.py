@@ -83,6 +83,9 @@ def polarisation_curve(
     next one goes on from the last that was, and those of the same sign that are as
     large are not run. All currents share one compiled program.
 
+    While stripping it is the counter electrode that is depleted, which no condition
+    looks for: beyond its limit the solve fails ("failure", with `throw=False`).
+
     Differentiable, forward and reverse, with respect to all numbers in the cell, for
     currents that are carried.
 

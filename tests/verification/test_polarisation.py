@@ -73,7 +73,7 @@ def test_voltage_below_the_limit(curve):
         for name, value in expected.items():
             assert parts[name] == pytest.approx(value, rel=10 * loose), name
         wall = float(curve.lowest_wall_concentration[index])
-        assert wall == pytest.approx(1000 * (1 - abs(J) / LIMIT), rel=1e-6)
+        assert wall == pytest.approx(1000 * (1 - J / LIMIT), rel=1e-6)
 
 
 def test_it_stops_at_the_limit_and_goes_on_with_what_is_left(curve):
@@ -111,6 +111,16 @@ def test_refusals():
         dj.polarisation_curve(cell, np.ones((2, 2)))
     with pytest.raises(ValueError, match="a blocked far side has no steady state"):
         dj.polarisation_curve(cell.replace(counter_electrode="blocked"), [1.0])
+
+
+@pytest.mark.slow
+def test_stripping_beyond_the_limit_fails_and_says_so():
+    cell = gap(20, dj.ButlerVolmer)
+    found = dj.polarisation_curve(cell, [-50.0, -200.0, 50.0], throw=False)
+    assert found.ended_by == ("time", "failure", "time")
+    assert list(np.isnan(np.asarray(found.voltage))) == [False, True, False]
+    with pytest.raises(dj.SolveError):
+        dj.polarisation_curve(cell, [-200.0])
 
 
 @pytest.mark.slow
