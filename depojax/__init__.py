@@ -24,10 +24,22 @@ from depojax.physics.kinetics import (
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
+from depojax.problems.distribution import (
+    ConcentrationDrop,
+    DepthProfile,
+    Distribution,
+    concentration_drop,
+    current_distribution,
+    depth_profile,
+    top_share,
+)
 from depojax.problems.fitting import fit_kinetics
+from depojax.problems.impedance import Impedance, impedance
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
+from depojax.problems.polarisation import PolarisationCurve, polarisation_curve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
+from depojax.problems.similarity import damkohler_number, wagner_number
 from depojax.problems.simulate import Simulation, simulate
 from depojax.problems.steps import (
     CurrentProfile,
@@ -70,19 +82,24 @@ __all__ = [
     "ButlerVolmer",
     "Cell",
     "ConcentratedElectrolyte",
+    "ConcentrationDrop",
     "ConstantCurrent",
     "CurrentProfile",
     "CyclicVoltammetry",
+    "DepthProfile",
+    "Distribution",
     "Film",
     "FittedLaw",
     "Galvanostatic",
     "Graded",
     "Grid",
     "IdealDilute",
+    "Impedance",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "PolarisationCurve",
     "Potentiostatic",
     "Properties",
     "Protocol",
@@ -103,7 +120,11 @@ __all__ = [
     "VoltageProfile",
     "aligned_channels",
     "carbon_cloth",
+    "concentration_drop",
     "connected_fraction",
+    "current_distribution",
+    "damkohler_number",
+    "depth_profile",
     "effective_diffusivity",
     "electrolytes",
     "fibre_mat",
@@ -113,6 +134,7 @@ __all__ = [
     "gaussian_random_field",
     "grooves",
     "gyroid",
+    "impedance",
     "io",
     "limiting_current",
     "load",
@@ -123,6 +145,7 @@ __all__ = [
     "planar_limiting_current",
     "planar_sand_time",
     "plot",
+    "polarisation_curve",
     "pore_size_distribution",
     "report",
     "rough_foil",
@@ -135,9 +158,11 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "top_share",
     "tortuosity",
     "tortuosity_map",
     "units",
+    "wagner_number",
 ]
 
 __version__ = "0.1.0"

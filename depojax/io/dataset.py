@@ -16,8 +16,12 @@ import xarray as xr
 from depojax._checks import refuse
 from depojax._types import is_traced
 from depojax.fv.grid import AXES, Grid
+from depojax.io.curves import of_impedance, of_polarisation, of_profile
 from depojax.io.provenance import provenance
 from depojax.io.state import encode
+from depojax.problems.distribution import DepthProfile
+from depojax.problems.impedance import Impedance
+from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
 from depojax.problems.tortuosity import Tortuosity
@@ -26,11 +30,18 @@ from depojax.scaffold.scaffold import Scaffold
 
 
 def to_xarray(
-    solution: SandSolution | Simulation | Scaffold | Tortuosity | TortuosityMap,
+    solution: SandSolution
+    | Simulation
+    | Scaffold
+    | Tortuosity
+    | TortuosityMap
+    | PolarisationCurve
+    | Impedance
+    | DepthProfile,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """A solution, or a scaffold, as a dataset with units on every variable.
+    """A solution, a curve or a scaffold as a dataset with units on every variable.
 
     `attributes` are added to those of the dataset, such as the `seed` of the scaffold.
 
@@ -45,6 +56,15 @@ def to_xarray(
     elif isinstance(solution, Tortuosity):
         _check_single(solution, solution.porosity)
         dataset = _of_tortuosity(solution)
+    elif isinstance(solution, PolarisationCurve):
+        _check_single(solution, solution.time)
+        dataset = of_polarisation(solution)
+    elif isinstance(solution, Impedance):
+        _check_single(solution, jnp.sum(solution.real, -1))
+        dataset = of_impedance(solution)
+    elif isinstance(solution, DepthProfile):
+        _check_single(solution, jnp.sum(solution.current, -1))
+        dataset = of_profile(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
     elif isinstance(solution, Scaffold):
@@ -57,7 +77,8 @@ def to_xarray(
     else:
         raise refuse(
             "solution",
-            "a SandSolution, Simulation, Scaffold, Tortuosity or TortuosityMap",
+            "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
+            "PolarisationCurve, Impedance or DepthProfile",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}

@@ -41,6 +41,9 @@ from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
+from depojax.problems.distribution import DepthProfile
+from depojax.problems.impedance import Impedance
+from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
@@ -76,6 +79,7 @@ CLASSES: dict[str, type] = {
         ConstantCurrent,
         CurrentProfile,
         CyclicVoltammetry,
+        DepthProfile,
         Galvanostatic,
         ConcentratedElectrolyte,
         ExchangeCurrentDensity,
@@ -86,12 +90,14 @@ CLASSES: dict[str, type] = {
         Grid,
         History,
         IdealDilute,
+        Impedance,
         KnownFit,
         LinearKinetics,
         Marcus,
         MarcusHushChidsey,
         PropertyTable,
         Metal,
+        PolarisationCurve,
         Potentiostatic,
         Protocol,
         Pulse,

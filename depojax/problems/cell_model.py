@@ -350,6 +350,14 @@ class CellModel(eqx.Module):
         )
         return host, floor, counter
 
+    def with_films_after(self, use: Use | None) -> "CellModel":
+        """The cell with films that stay as they are after some use."""
+        host, floor, counter = (
+            dataclasses.replace(surface, film=film)
+            for surface, film in zip(self.surfaces, self.films_after(use), strict=True)
+        )
+        return dataclasses.replace(self, host=host, floor=floor, counter=counter)
+
     def deposit_left(self, plated: tuple[Array, Array]) -> Scalar | None:
         """Charge of the metal on host and collector per footprint [C m⁻²]."""
         if self.host.deposit is None or self.floor.deposit is None:

@@ -77,6 +77,11 @@ class Simulation(eqx.Module):
     protocol: Protocol
     state: CellState  # to go on from
 
+    @property
+    def collector_plated_charge(self) -> Array:
+        """Plated per true area of the open collector [C m⁻²]."""
+        return self.state.plated[1]
+
     def to_xarray(self):
         """The run as an `xarray.Dataset` with units on every variable."""
         from depojax.io import to_xarray
@@ -115,9 +120,7 @@ def simulate(
     Raises `ValueError` for what is no cell or protocol, and for a cell in float32;
     `SolveError` for a solve that failed.
     """
-    if not isinstance(cell, Cell):
-        raise refuse("cell", "a depojax.Cell", type(cell).__name__)
-    check_precision(cell)
+    check_cell(cell)
     if start is not None and start.cell.grid.shape != cell.grid.shape:
         raise refuse(
             "start",
@@ -125,7 +128,7 @@ def simulate(
             f"one of {start.cell.grid.shape}",
         )
     protocol = protocol_from(protocol)
-    model = _model(cell)
+    model = discrete_cell(cell)
     chosen_steps = with_first_step(Steps() if steps is None else steps, model)
     state = at_rest(model) if start is None else start.state
     runs: list[Run] = []
@@ -206,8 +209,16 @@ def _met(stop: Until) -> Until:
     return eqx.tree_at(lambda s: s.level, stop, jnp.maximum(stop.level, DEPLETED))
 
 
+def check_cell(cell: Any) -> None:
+    """Refuse what is no cell, and one in float32."""
+    if not isinstance(cell, Cell):
+        raise refuse("cell", "a depojax.Cell", type(cell).__name__)
+    check_precision(cell)
+
+
 @eqx.filter_jit
-def _model(cell: Cell) -> CellModel:
+def discrete_cell(cell: Cell) -> CellModel:
+    """The cell as it is computed with; one program for all of a structure."""
     return cell_model(cell)
 
 

@@ -38,6 +38,17 @@ FLOORS = {
 
 # What `import depojax` promises to its users: a change here is a change for them.
 PUBLIC = [
+    "ConcentrationDrop",
+    "DepthProfile",
+    "Distribution",
+    "PolarisationCurve",
+    "concentration_drop",
+    "current_distribution",
+    "damkohler_number",
+    "depth_profile",
+    "polarisation_curve",
+    "top_share",
+    "wagner_number",
     "RESULTS",
     "BinaryElectrolyte",
     "ButlerVolmer",
@@ -51,6 +62,7 @@ PUBLIC = [
     "Graded",
     "Grid",
     "IdealDilute",
+    "Impedance",
     "Film",
     "LinearKinetics",
     "Marcus",
@@ -86,6 +98,7 @@ PUBLIC = [
     "gaussian_random_field",
     "grooves",
     "gyroid",
+    "impedance",
     "io",
     "limiting_current",
     "load",
