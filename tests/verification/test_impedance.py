@@ -256,6 +256,7 @@ class Weights(AbstractPreconditioner):
         return self
 
 
+@pytest.mark.slow
 def test_preconditioner_transposes():
     x, system, (u, v) = disturbed(20.0, 3.0, 0.5)
     near: Any = Weights(jax.tree.map(lambda a: 1e5 * (1 + jnp.tanh(a)), u[0]))
