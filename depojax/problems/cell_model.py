@@ -18,6 +18,7 @@ Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -86,7 +87,7 @@ class Surface(eqx.Module):
             least = -(self.deposit + as_float(plated)) / span
         return dataclasses.replace(self, film=film, least=least)
 
-    def film_after(self, time: Scalar, crossed: Array | None) -> Array:
+    def film_after(self, time: Scalar, crossed: Any) -> Array:
         """Area resistance of the film [Ω m²]."""
         if isinstance(self.film, Film):
             return self.film.resistance_after(time, crossed)
@@ -343,7 +344,7 @@ class CellModel(eqx.Module):
 
     def films_after(self, use: Use | None) -> tuple[Array, Array, Array]:
         """Area resistance of the films of the three surfaces [Ω m²]."""
-        time, crossed = (0.0, (None,) * 3) if use is None else (use.time, use.crossed)
+        time, crossed = (0.0, (0.0,) * 3) if use is None else (use.time, use.crossed)
         host, floor, counter = (
             surface.film_after(as_float(time), charge)
             for surface, charge in zip(self.surfaces, crossed, strict=True)

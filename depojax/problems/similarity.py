@@ -54,12 +54,12 @@ def wagner_number(
     _check_kinetics(cell)
     J = one_number("current_density", current_density, "A m⁻²")
     check_size("current_density", J, CURRENTS[1], "A m⁻²", "2 * mA / cm**2")
-    model = discrete_cell(cell)
+    model = discrete_cell(cell).with_films_after(None)  # before they have grown
     areas = model.host.area, model.floor.area
     local = J * model.grid.footprint / (jnp.sum(areas[0]) + jnp.sum(areas[1]))
     share, mean = [], jnp.zeros_like(local)
     for surface, area in zip((model.host, model.floor), areas, strict=True):
-        R = _slope(surface.kinetics, local, cell) + surface.film
+        R = _slope(surface.kinetics, local, cell) + as_float(surface.film)
         # Places of different kinetics stand in parallel.
         mean = mean + jnp.sum(area / R)
         share.append(jnp.sum(area))
