@@ -53,7 +53,8 @@ class Fields(eqx.Module):
 
     c: Cells  # c/c₀ [-]
     liquid: Cells  # φ_l F/(RT) [-]
-    solid: Cells | None  # φ_s F/(RT) [-]; None: the host is at the collector's
+    # Against the collector, of which a good conductor differs by round-off of V.
+    solid: Cells | None  # (φ_s − V) F/(RT) [-]; None: the host is at the collector's
     collector: Scalar  # V F/(RT) [-]
 
 
@@ -202,7 +203,7 @@ class CellModel(eqx.Module):
     @staticmethod
     def metal_potentials(x: Fields) -> tuple[Array, Scalar, Scalar]:
         """Of host, collector and counter electrode, φ F/(RT)."""
-        host = x.collector if x.solid is None else x.solid
+        host = x.collector if x.solid is None else x.collector + x.solid
         return host, x.collector, jnp.zeros_like(x.collector)
 
     def _reaction(
@@ -305,7 +306,7 @@ class CellModel(eqx.Module):
         out = self.through_collector(x, reactions)
         if x.solid is None:
             return salt, liquid, None, out
-        return salt, liquid, self.solid_flow(x.solid, x.collector) - host, out
+        return salt, liquid, self.solid_flow(x.solid) - host, out
 
     def through_collector(self, x: Fields, reactions: "Reactions") -> Scalar:
         """The current that leaves through the collector [m]."""
@@ -315,8 +316,7 @@ class CellModel(eqx.Module):
         )
         if x.solid is None or self.solid is None:
             return floor + host
-        fall = x.solid[..., 0] - x.collector
-        return floor + jnp.sum(self.solid.contact * fall)
+        return floor + jnp.sum(self.solid.contact * x.solid[..., 0])
 
     @property
     def surfaces(self) -> tuple[Surface, Surface, Surface]:
@@ -440,11 +440,11 @@ class CellModel(eqx.Module):
     def _typical_current(self) -> Scalar:
         return self.per_footprint(self.current_scale)
 
-    def solid_flow(self, potential: Cells, collector: Scalar) -> Cells:
-        """Electronic current that leaves each cell [m]."""
+    def solid_flow(self, potential: Cells) -> Cells:
+        """Electronic current that leaves each cell, see `Fields.solid` [m]."""
         if self.solid is None:
             return jnp.zeros_like(potential)
-        through = self.solid.contact * (potential[..., 0] - collector)
+        through = self.solid.contact * potential[..., 0]
         return net_outflow(self.solid.faces, potential).at[..., 0].add(through)
 
 

@@ -73,9 +73,8 @@ class CellTangent(eqx.Module):
         if x.solid is None or model.solid is None:
             out = out + jnp.sum(host)
         else:
-            solid = model.solid_flow(x.solid, x.collector) - host
-            fall = x.solid[..., 0] - x.collector
-            out = out + jnp.sum(model.solid.contact * fall)
+            solid = model.solid_flow(x.solid) - host
+            out = out + jnp.sum(model.solid.contact * x.solid[..., 0])
         return Fields(
             jnp.where(model.in_pore, salt, scale * x.c),
             jnp.where(model.in_pore, charge + plated, scale * x.liquid),

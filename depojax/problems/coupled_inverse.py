@@ -72,14 +72,18 @@ class FieldByField(AbstractPreconditioner):
 
     def _shapes(self, r: Fields) -> Fields:
         """Solid and collector as one; all potentials as one."""
-        host = r.collector if r.solid is None else r.collector + jnp.sum(r.solid)
+        # Moving the collector moves the host along; the sum of all their balances is
+        # what that sets right. Of the transposed system it is the other way round.
+        host, solid = r.collector, None
+        if r.solid is not None and not self.transposed:
+            host = host + jnp.sum(r.solid)
         host_part = host / self.stiffness[0]
         all_part = (host + jnp.sum(r.liquid)) / self.stiffness[1]
         moved = host_part + all_part
         liquid = jnp.where(self.idle.liquid == 0, all_part, 0.0)
-        solid = None
         if self.idle.solid is not None:
-            solid = jnp.where(self.idle.solid == 0, moved, 0.0)
+            along = moved if self.transposed else jnp.zeros_like(moved)
+            solid = jnp.where(self.idle.solid == 0, along, 0.0)
         return Fields(jnp.zeros_like(r.c), liquid, solid, moved)
 
 

@@ -287,7 +287,7 @@ def _solution(
     time, index, values = _histories(runs)
     solid = jnp.broadcast_to(x.collector, x.c.shape)
     if model.solid is not None:
-        solid = jnp.where(model.solid.reached, jnp.asarray(x.solid), solid)
+        solid = solid + jnp.where(model.solid.reached, jnp.asarray(x.solid), 0.0)
     begun = jnp.zeros((), time.dtype) if start is None else start.end_time
     lengths = jnp.stack([run.time for run in runs])
     results = runs[-1].result
