@@ -45,7 +45,9 @@ def test_the_resolved_host_is_like_its_average(run):
     for host in ("vertical", "horizontal"):
         mean, resolved = (run[0][f"{host}, {kind}"] for kind in KINDS)
         assert resolved["drop"] == pytest.approx(mean["drop"], rel=0.15)
-    assert run[0]["horizontal, resolved"]["tortuosity_factor"] == pytest.approx(4.46, rel=0.01)
+    assert run[0]["horizontal, resolved"]["tortuosity_factor"] == pytest.approx(
+        4.46, rel=0.01
+    )
 
 
 KINDS = ("homogenised", "resolved")
