@@ -14,11 +14,13 @@ from depojax.fv.boundary import FixedValue, boundary_terms
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, faces_between, without_ends
 from depojax.physics.electrolyte import BinaryElectrolyte
+from depojax.physics.kinetics import Tafel
 from depojax.problems.cell import Cell
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
 from depojax.solvers.multigrid import build_hierarchy
 from depojax.solvers.stencil import FaceStencil
+from depojax.units import FARADAY, GAS_CONSTANT
 
 D, T_PLUS, C0 = 3e-10, 0.38, 1000.0  # of the lithium salt in the cases
 WIDTH = 1e-5  # of a column's footprint [m]
@@ -105,3 +107,31 @@ def voxelised(scaffold):
         scaffold,
         (pore.astype(dtype), faces),
     )
+
+
+# Potential at which the cells of `first_order` plate [V]: Tafel's law with α = 1/2 gives
+# exp(−αF η/RT) there, and nothing else of the potential is left (see below).
+PLATING = -0.1
+THIN = 1.0  # concentration of that salt [mol m-3]
+
+
+def first_order_cell(scaffold, rate_constant, **options):
+    """A cell whose metal takes salt as N = k c_s, under `Potentiostatic(PLATING)`.
+
+    Tafel's law, i₀ ∝ c_s, in a solution so thin and so well conducting, with so small a
+    thermodynamic factor, that the ohmic drop and the diffusion potential are below
+    1e-5 of RT/F: rate and overpotential have nothing to do with each other.
+    """
+    salt = BinaryElectrolyte(
+        THIN, D, T_PLUS, conductivity=1e3, thermodynamic_factor=1e-9
+    )
+    boost = math.exp(-0.5 * FARADAY * PLATING / (GAS_CONSTANT * 298.15))
+    i0 = rate_constant * FARADAY * THIN / (1 - T_PLUS) / boost
+    kinetics = Tafel(i0, exponent=1.0, reference_concentration=THIN)
+    options = {"counter_electrode": "reservoir", "plated_collector": False} | options
+    return Cell(scaffold, salt, kinetics=kinetics, **options)
+
+
+def salt_flux(current):
+    """Salt that a current takes [mol s⁻¹ per A]."""
+    return (1 - T_PLUS) / FARADAY * np.asarray(current)
