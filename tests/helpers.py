@@ -109,8 +109,8 @@ def voxelised(scaffold):
     )
 
 
-# Potential at which the cells of `first_order` plate [V]: Tafel's law with α = 1/2 gives
-# exp(−αF η/RT) there, and nothing else of the potential is left (see below).
+# Potential at which the cells of `first_order` plate [V]: Tafel's law with α = 1/2
+# gives exp(−αF η/RT) there, and nothing else of the potential is left (see below).
 PLATING = -0.1
 THIN = 1.0  # concentration of that salt [mol m-3]
 

@@ -16,6 +16,8 @@ from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.time import Steps
 from depojax.units import FARADAY, GAS_CONSTANT
 
+pytestmark = pytest.mark.slow  # every program of these takes its time to compile
+
 HELD = -0.3  # [V]
 BOOST = np.exp(-0.5 * FARADAY * HELD / (GAS_CONSTANT * 298.15))
 STEPS = Steps(tolerance=1e-6)
@@ -99,7 +101,6 @@ def test_first_order_reaction():
     assert wall == pytest.approx(0.078059530809141, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_relaxation():
     # T4: a current of 0.6 of the limit until nothing changes, then none.
     length = 5e-4

@@ -6,7 +6,6 @@ PE6  strip:  the same, λ² = R_ct/R_s
 PE7  primary resistance of a wall that is covered in part, by elliptic integrals
 """
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import observed_orders
@@ -18,6 +17,8 @@ from depojax.problems.simulate import simulate
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, GAS_CONSTANT
 
+pytestmark = pytest.mark.slow  # every program of these takes its time to compile
+
 THERMAL = GAS_CONSTANT * 298.15 / FARADAY
 SIDE = np.full(1, 1e-5)
 
@@ -28,7 +29,6 @@ def at_heights(values, heights):
     return CubicSpline((np.arange(n) + 0.5) / n, values)(heights)
 
 
-@pytest.mark.slow
 def test_tertiary_distribution_with_electrons_in_series():
     # PE4 with σ = 1 S m⁻¹; ideal dilute, so D and t₊ give κ.
     D, share, length, J = 3e-10, 0.38, 2e-4, 60.0
@@ -124,7 +124,6 @@ def covered(n, width, height, metal):
     return J * width * 1e-4 / (1e-3 * 0.5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "height", "metal", "known"),
     [(1.0, 1.0, 0.5, 0.819644188480507), (1.0, 0.4, 0.25, 1.0629497101117305)],
