@@ -128,7 +128,6 @@ def test_groove(case):
     errors = np.array(
         [groove(n, rate, depth, above) / np.array(known) - 1 for n in (8, 16, 32)]
     )
-    print(errors, [observed_orders(e) for e in errors.T])
 
 
 def plates(grid, across_x, across_z):
@@ -205,8 +204,6 @@ def test_horizontal_sheets(case):
     rate, *known = case
     values = np.array([between_sheets(n, rate) for n in (8, 16, 32)])
     errors = values / known - 1
-    print(errors, [observed_orders(e) for e in errors.T])
-    print((2 * values[-1] - values[-2]) / known - 1)
 
 
 # VGA: the same, of a straight channel with the area of those sheets: total per channel,
@@ -235,4 +232,3 @@ def test_vertical_channels(case):
     high = grid.widths[2]
     base = at_bottom(wall_share(run, rate)[-1, 0], high)
     found = [2 * flux.sum() / UNIT / D, 1 / base, at_bottom(c, high)]
-    print(np.array(found) / known - 1)
