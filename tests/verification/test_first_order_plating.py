@@ -2,7 +2,8 @@
 
     ∇²c = 0 in the pore,    D ∂c/∂n = k c on the metal,    c = c₀ at the mouth
 
-Case TP1 (r11), run as what it is in a cell: a held potential. `helpers.first_order_cell` says how the potential is kept out of it.
+Case TP1 (r11), run as what it is in a cell: a held potential.
+`helpers.first_order_cell` says how the potential is kept out of it.
 """
 
 import functools
