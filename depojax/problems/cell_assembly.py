@@ -1,12 +1,14 @@
 """The discrete cell of a `Cell`: its geometry, properties and surfaces as one model."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
-from depojax._types import Cells, Faces
+from depojax._types import Cells, Faces, concrete
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, without_ends
 from depojax.physics.electrolyte import AbstractElectrolyte, Properties
@@ -19,17 +21,33 @@ from depojax.scaffold.solid import solid_conductances
 from depojax.solvers.stencil import FaceStencil
 
 _FAST = 1e8  # i₀ of an electrode without overpotential [A m-2]
+_PARTS = 16  # of all cells, by which the number of reacting ones is told
 
 
-def cell_model(cell: Cell) -> CellModel:
-    """The discrete cell."""
+def reacting_places(cell: Cell) -> int | None:
+    """How many cells hold metal, rounded up; None where that is most of them.
+
+    Kinetics cost more than all else in a cell: they are found where there is metal.
+    The number changes the program, so it is known outside of transformations only.
+    """
+    area = concrete(cell.scaffold.surface_area)
+    if area is None:
+        return None
+    step = max(math.prod(cell.grid.shape) // _PARTS, 1)
+    places = step * math.ceil(np.count_nonzero(area) / step)
+    return places if places <= _PARTS // 2 * step else None
+
+
+def cell_model(cell: Cell, places: int | None = None) -> CellModel:
+    """The discrete cell; `places` as many cells as there may be with metal in them."""
     scaffold, grid = cell.scaffold, cell.grid
     domain = cell.domain()
     kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
     g = conductances(grid, domain.face_transmission)
     signed = _onto(grid, scaffold.wall_distance)
     bath = cell.counter_electrode != "metal"
-    wall = (domain.wall_area > 0) & (_onto(grid, scaffold.surface_area) > 0)
+    area = _onto(grid, scaffold.surface_area)
+    wall = (domain.wall_area > 0) & (area > 0)
     if scaffold.resolved:
         wall = wall & well_connected(cell, domain)
     model = CellModel(
@@ -42,10 +60,11 @@ def cell_model(cell: Cell) -> CellModel:
         solid=None,
         host=Surface(
             _over_host(grid, kinetics),
-            _onto(grid, scaffold.surface_area),
+            area,
             jnp.maximum(signed, 0),
             _over_host(grid, cell.film_resistance),
             _deposit(cell),
+            places=None if places is None else _where_any(area, places),
         ),
         floor=_floor(cell, kinetics),
         counter=_counter(cell, domain),
@@ -131,6 +150,12 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
     if cell.counter_electrode != "metal":
         area = 0 * area
     return Surface(kinetics, area, reach, cell.counter_film_resistance, layer=-1)
+
+
+def _where_any(area: Cells, most: int) -> Array:
+    """The cells with some area, in a row; and numbers beyond the last cell."""
+    some = jax.lax.stop_gradient(area).ravel() > 0
+    return jnp.nonzero(some, size=most, fill_value=area.size)[0]
 
 
 def _at_start(electrolyte: AbstractElectrolyte) -> Properties:

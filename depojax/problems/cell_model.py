@@ -23,7 +23,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
@@ -67,7 +67,28 @@ class Surface(eqx.Module):
     film: Array | Film | FilmInUse  # area resistance [Ω m²]
     deposit: Array | None = None  # metal at first [C m-2]; None: always enough
     least: Array | None = None  # the lowest current, for there is no more [A m-2]
+    # Where it is, among all cells in a row, and numbers beyond them; None: everywhere.
+    places: Int[Array, "n"] | None = None
     layer: int | None = static(default=None)  # along z; None: all cells
+
+    def gathered(self, tree: PyTree, shape: tuple[int, ...]) -> PyTree:
+        """A tree whose fields over cells are of the reacting places alone."""
+        if self.places is None:
+            return tree
+
+        def pick(field: Any) -> Any:
+            if not (eqx.is_array(field) and field.shape == shape):
+                return field
+            return field.ravel().at[self.places].get(mode="clip")
+
+        return jax.tree.map(pick, tree)
+
+    def spread(self, values: Array, elsewhere: Array) -> Array:
+        """Undo `gathered` for one array: a field with other values elsewhere."""
+        if self.places is None:
+            return values
+        flat = elsewhere.ravel().at[self.places].set(values, mode="drop")
+        return flat.reshape(elsewhere.shape)
 
     def of(self, field: Array) -> Array:
         """The cells of a field at this surface."""
@@ -218,25 +239,41 @@ class CellModel(eqx.Module):
         """What happens at a surface whose metal is at `potential`."""
         electrolyte = self.electrolyte
         c0, scale = electrolyte.concentration, self.thermal_voltage
-        t = jax.tree.map(surface.of, transport)
-        liquid = surface.of(x.liquid)
+        c = surface.of(x.c)
+
+        def of_places(tree: PyTree) -> PyTree:
+            return surface.gathered(tree, c.shape)
+
+        t, liquid, salt, metal, reach, kinetics, film, least = of_places(
+            (
+                jax.tree.map(surface.of, transport),
+                surface.of(x.liquid),
+                c0 * jnp.maximum(c, 0),
+                potential,
+                surface.reach,
+                surface.kinetics,
+                surface.film,
+                surface.least,
+            )
+        )
         # i = unit × number / distance: what one ampere per area does over `reach`.
-        number = surface.reach / self.unit
-        wet = surface.area > 0
+        number = reach / self.unit
         found = at_wall(
-            surface.kinetics,
-            scale * (potential - liquid),
-            c0 * jnp.maximum(surface.of(x.c), 0),
+            kinetics,
+            scale * (metal - liquid),
+            salt,
             electrolyte.temperature,
-            resistance=surface.film,
+            resistance=film,
             depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
             liquid=scale / t.conduction * number,
             diffusion_potential=scale * t.drift / t.conduction,
-            guess=guess,
-            known=known,
-            least=surface.least,
+            guess=of_places(guess),
+            known=of_places(known),
+            least=least,
         )
-        return AtWall(jnp.where(wet, found.current, 0.0), found.concentration)
+        current = surface.spread(found.current, 0 * c)
+        wall = surface.spread(found.concentration, c0 * c)
+        return AtWall(jnp.where(surface.area > 0, current, 0.0), wall)
 
     def flows(self, x: Fields, transport: "Transport") -> tuple[Cells, Cells]:
         """What leaves each cell by transport: salt (as charge), and charge [m].

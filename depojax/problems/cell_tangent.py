@@ -82,6 +82,53 @@ class CellTangent(eqx.Module):
             jnp.where(self.by_current, -out, scale * x.collector),
         )
 
+    def of_potentials(self, x: Fields) -> Fields:
+        """J x as far as potentials without gradients act: what reacts, and contacts.
+
+        The collector's own equation is left out.
+        """
+        model = self.model
+        metals = model.metal_potentials(x)
+        host, floor, counter = (
+            slope * (x.liquid - metal)
+            for slope, metal in zip(self.reactions.by_liquid, metals, strict=True)
+        )
+        plated = host + floor + counter
+        salt = jnp.where(self.still, 0.0, self.salt_share * plated)
+        solid = None
+        if x.solid is not None and model.solid is not None:
+            contact = model.solid.contact * x.solid[..., 0]
+            solid = (-host).at[..., 0].add(contact)
+        if self.far is not None:
+            plated = plated.at[..., -1].add(self.far[2] * x.liquid[..., -1])
+        return Fields(salt, plated, solid, jnp.zeros_like(x.collector))
+
+    def on_potentials(self, x: Fields) -> Fields:
+        """J x as far as salt acts on potentials, and the solid's on the liquid's."""
+        host, floor, counter = self.reactions.by_salt
+        charge = self._charge_by_salt(x.c) + (host + floor + counter) * x.c
+        solid = None
+        if x.solid is not None:
+            charge = charge - self.reactions.by_liquid[0] * x.solid
+            solid = -host * x.c
+        return Fields(0 * x.c, charge, solid, 0 * x.collector)
+
+    def _charge_by_salt(self, c: Cells) -> Cells:
+        """The charge that leaves each cell for the sake of salt."""
+        shape, periodic = self.model.grid.shape, self.model.grid.periodic
+        u = laid_out(c, periodic)
+        charge = jnp.zeros_like(rows(u))
+        for axis, slopes in enumerate(self.faces):
+            k_here, k_above, _ = slopes.charge
+            charge = charge + rows(k_here) * rows(u)
+            charge = charge + rows(k_above) * neighbour(u, axis, 1, shape)
+            low, high = (neighbour(k, axis, -1, shape) for k in (k_here, k_above))
+            charge = charge - low * neighbour(u, axis, -1, shape) - high * rows(u)
+        charge = unfolded(charge, shape)[:, 1:-1, 1:-1]
+        if self.far is None:
+            return charge
+        return charge.at[..., -1].add(self.far[1] * c[..., -1])
+
     def _flows(self, c: Cells, liquid: Cells) -> tuple[Cells, Cells]:
         shape, periodic = self.model.grid.shape, self.model.grid.periodic
 

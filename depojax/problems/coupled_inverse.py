@@ -10,7 +10,8 @@ without gradients are set right: solid and collector against the liquid, and all
 potentials against the counter electrode.
 
 The fields are gone through by a loop over stacked coefficients: the cycle is a large
-program, and stands here once.
+program, and stands here once. What a field does to those after it is a small part of
+the Jacobian.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from depojax.solvers.stencil import (
     stored,
     wrapped,
 )
-from depojax.solvers.trees import plus
+from depojax.solvers.trees import plus, scaled
 
 
 class FieldByField(AbstractPreconditioner):
@@ -50,25 +51,42 @@ class FieldByField(AbstractPreconditioner):
         return dataclasses.replace(self, transposed=not self.transposed)
 
     def __call__(self, residual: Fields) -> Fields:
-        flipped = jax.linear_transpose(self.jacobian, self.like)
+        own = jax.tree.map(jnp.multiply, self.idle, residual)
+        r = jax.tree.map(lambda k, r: jnp.where(k == 0, r, 0), self.idle, residual)
+        follows = self.jacobian.of_potentials
+        if self.transposed:
+            leads = jax.linear_transpose(follows, self.like)
+            x = self._by_field(r)
+            x = plus(x, 1, self._shapes(plus(r, -1, leads(x)[0])))
+        else:
+            x = self._shapes(r)
+            x = plus(x, 1, self._by_field(plus(r, -1, follows(x))))
+        return plus(own, 1, x)
 
-        def improve(x, now):
+    def _by_field(self, residual: Fields) -> Fields:
+        """One cycle for each field, on what those before have left."""
+        follows = self.jacobian.on_potentials
+        if self.transposed:
+            turned = jax.linear_transpose(follows, self.like)
+
+            def follows(x):
+                return turned(x)[0]
+
+        def improve(carry, now):
+            x, r = carry
             cycle, (salt, liquid, solid) = now
-            applied = flipped(x)[0] if self.transposed else self.jacobian(x)
-            r = plus(residual, -1, applied)
             seen = salt * r.c + liquid * r.liquid
             if r.solid is not None:
                 seen = seen + solid * r.solid
             found = cycle(seen)
-            more = None if x.solid is None else x.solid + solid * found
-            c, phi = x.c + salt * found, x.liquid + liquid * found
-            return Fields(c, phi, more, x.collector), None
+            more = None if x.solid is None else solid * found
+            step = Fields(salt * found, liquid * found, more, 0 * x.collector)
+            return (plus(x, 1, step), plus(r, -1, follows(step))), None
 
-        start = plus(
-            self._shapes(residual), 1, jax.tree.map(jnp.multiply, self.idle, residual)
-        )
+        begin = (scaled(0, residual), residual)
         stages = (self.cycles, self.parts)
-        return jax.lax.scan(improve, start, stages, reverse=self.transposed)[0]
+        (x, _), _ = jax.lax.scan(improve, begin, stages, reverse=self.transposed)
+        return x
 
     def _shapes(self, r: Fields) -> Fields:
         """Solid and collector as one; all potentials as one."""

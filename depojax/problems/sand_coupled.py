@@ -14,7 +14,7 @@ from depojax._compile import compiled_quickly
 from depojax._types import Scalar
 from depojax.physics.electrolyte import BinaryElectrolyte
 from depojax.problems.cell import Cell
-from depojax.problems.cell_assembly import cell_model
+from depojax.problems.cell_assembly import cell_model, reacting_places
 from depojax.problems.cell_model import CellModel
 from depojax.problems.coupled import DEPLETED, CoupledBalance, at_rest
 from depojax.problems.currents import AbstractCurrent, ConstantCurrent
@@ -42,12 +42,15 @@ def coupled_sand_time(
 ) -> SandSolution:
     """Sand's time of the coupled cell; see `depojax.sand_time`."""
     check_precision(cell)
-    return _coupled_sand_time(cell, current, steps, end_time, share, report)
+    places = reacting_places(cell)
+    return _coupled_sand_time(cell, places, current, steps, end_time, share, report)
 
 
 @compiled_quickly
-def _coupled_sand_time(cell, current, steps, end_time, share, report) -> SandSolution:
-    model = cell_model(cell)
+def _coupled_sand_time(
+    cell, places, current, steps, end_time, share, report
+) -> SandSolution:
+    model = cell_model(cell, places)
     stops = (Until.depletion(DEPLETED, share=share),)
     if can_be_steady(cell) and isinstance(current, ConstantCurrent):
         stops += (Until.steady(),)

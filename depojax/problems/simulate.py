@@ -21,7 +21,7 @@ from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, is_traced
 from depojax.problems.cell import Cell
-from depojax.problems.cell_assembly import cell_model
+from depojax.problems.cell_assembly import cell_model, reacting_places
 from depojax.problems.cell_model import CellModel
 from depojax.problems.coupled import DEPLETED, CellState, CoupledBalance, at_rest
 from depojax.problems.protocols import Protocol, protocol_from
@@ -216,10 +216,14 @@ def check_cell(cell: Any) -> None:
     check_precision(cell)
 
 
-@eqx.filter_jit
 def discrete_cell(cell: Cell) -> CellModel:
     """The cell as it is computed with; one program for all of a structure."""
-    return cell_model(cell)
+    return _discrete_cell(cell, reacting_places(cell))
+
+
+@eqx.filter_jit
+def _discrete_cell(cell: Cell, places: int | None) -> CellModel:
+    return cell_model(cell, places)
 
 
 @compiled_quickly
