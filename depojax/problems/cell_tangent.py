@@ -16,6 +16,7 @@ from depojax.problems.cell_model import CellModel, Fields, Reactions, Transport
 from depojax.solvers.stencil import (
     Padded,
     Rows,
+    interior,
     laid_out,
     neighbour,
     rows,
@@ -124,7 +125,7 @@ class CellTangent(eqx.Module):
             charge = charge + rows(k_above) * neighbour(u, axis, 1, shape)
             low, high = (neighbour(k, axis, -1, shape) for k in (k_here, k_above))
             charge = charge - low * neighbour(u, axis, -1, shape) - high * rows(u)
-        charge = unfolded(charge, shape)[:, 1:-1, 1:-1]
+        charge = interior(stored(charge), shape)
         if self.far is None:
             return charge
         return charge.at[..., -1].add(self.far[1] * c[..., -1])
@@ -157,7 +158,7 @@ class CellTangent(eqx.Module):
             salt = salt + through(slopes.flux) - from_below(slopes.flux)
             if slopes.share is not None:
                 salt = salt + through(slopes.share) + from_below(slopes.share)
-        salt, charge = (unfolded(f, shape)[:, 1:-1, 1:-1] for f in (salt, charge))
+        salt, charge = (interior(stored(f), shape) for f in (salt, charge))
         if self.far is not None:
             top = self.far
             c, liquid = (unfolded(f, shape)[1:-1, 1:-1, -2] for f in (c, liquid))

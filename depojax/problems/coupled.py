@@ -136,6 +136,10 @@ class CoupledBalance(AbstractBalance):
             (self, known, a, guess.fields, guess.reactions)
         )
         stage = fixed.stage(t, before, a)
+        # A guess from the way so far may have gone on below zero.
+        still = before.fields.c / self.model.safe_storage
+        c = jnp.maximum(fields.c, _KEPT * jnp.maximum(still, 0))
+        fields = dataclasses.replace(fields, c=c)
         root = find_root(stage, fields, fixed.target, reactions)
         counts = jnp.stack([root.newton_steps, root.linear_iterations])
         state = self._with_sums(t, known, a, root.x, root.inner)

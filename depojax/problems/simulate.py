@@ -121,16 +121,13 @@ def simulate(
     `SolveError` for a solve that failed.
     """
     check_cell(cell)
-    if start is not None and start.cell.grid.shape != cell.grid.shape:
-        raise refuse(
-            "start",
-            f"a run of a cell of {cell.grid.shape} cells",
-            f"one of {start.cell.grid.shape}",
-        )
     protocol = protocol_from(protocol)
     model = discrete_cell(cell)
     chosen_steps = with_first_step(Steps() if steps is None else steps, model)
-    state = at_rest(model) if start is None else start.state
+    state = at_rest(model)
+    if start is not None:
+        _check_start(start, cell, state)
+        state = start.state
     runs: list[Run] = []
     balances: list[CoupledBalance] = []
     ended: list[str] = []
@@ -170,6 +167,30 @@ def check_precision(cell: Cell) -> None:
             str(precision),
             'Begin with jax.config.update("jax_enable_x64", True).',
         )
+
+
+def _check_start(start: Simulation, cell: Cell, rest: CellState) -> None:
+    """Refuse to go on from a cell whose state is made of other things."""
+    if start.cell.grid.shape != cell.grid.shape:
+        raise refuse(
+            "start",
+            f"a run of a cell of {cell.grid.shape} cells",
+            f"one of {start.cell.grid.shape}",
+        )
+    before = start.state
+    parts = {
+        "films that grow": (rest.use, before.use),
+        "a solid_conductivity": (rest.fields.solid, before.fields.solid),
+    }
+    for name, (now, then) in parts.items():
+        if (now is None) != (then is None):
+            has = ["without", "with"]
+            raise refuse(
+                "start",
+                f"a run of a cell {has[now is not None]} {name}, as this one",
+                f"one {has[then is not None]}",
+                "Give both cells the same, if need be with a rate of zero or 1e7 S/m.",
+            )
 
 
 def _bar(index: int, protocol: Protocol) -> contextlib.AbstractContextManager[None]:
@@ -249,11 +270,11 @@ def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
 
 
 def with_first_step(steps: Steps, model: CellModel) -> Steps:
-    """A first step within which salt crosses no cell; a power of two in seconds."""
+    """A first step well before salt crosses a cell; a power of two in seconds."""
     if steps.fixed is not None or steps.first_step is not None:
         return steps
     smallest = jnp.min(jnp.stack([jnp.min(width) for width in model.grid.widths]))
-    guess = jax.lax.stop_gradient(smallest**2 / model.reference_diffusivity)
+    guess = jax.lax.stop_gradient(smallest**2 / model.reference_diffusivity) / 16
     guess = jnp.exp2(jnp.floor(jnp.log2(guess)))
     return eqx.tree_at(
         lambda s: s.first_step, steps, guess, is_leaf=lambda x: x is None

@@ -55,7 +55,7 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
     """
 
     rtol: float | Scalar
-    restart: int = static(default=20)
+    restart: int = static(default=10)
     max_steps: int = static(default=200)
 
     def init(self, operator, options: dict[str, Any]) -> GMRESState:
@@ -106,9 +106,9 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
                 short, expand, (begin(r, residual), jnp.int32(0))
             )
             basis, near, triangle, rotations, known = space
-            x = x + _back_substituted(triangle, known[:m], j) @ near
+            x = x + _combined(_back_substituted(triangle, known[:m], j), near, j)
             left = jnp.where(places == j, known, 0)
-            r = _unrotated(left, rotations) @ basis
+            r = _combined(_unrotated(left, rotations), basis, j + 1)
             return x, r, jnp.abs(known[j]), count + j
 
         def unfinished(carry):
@@ -153,6 +153,16 @@ def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):
 
     none = jnp.zeros(basis.shape[0], w.dtype)
     return jax.lax.fori_loop(0, last + 1, take_out, (w, none))
+
+
+def _combined(shares: Array, vectors: Float[Array, "k n"], count: Array):
+    """Σ shares · vectors of the first few: the rest is not even read."""
+
+    def add(k, total):
+        return total + shares[k] * vectors[k]
+
+    none = jnp.zeros(vectors.shape[1], vectors.dtype)
+    return jax.lax.fori_loop(0, count, add, none)
 
 
 def _rotated(column: Array, rotations: Float[Array, "m 2"]) -> Array:

@@ -21,6 +21,7 @@ from depojax.solvers.results import RESULTS
 from depojax.solvers.tangent import begin_trail, keep_step, tangent
 from depojax.solvers.tr_bdf2 import (
     AbstractBalance,
+    Pace,
     State,
     ladder_step,
     local_error,
@@ -160,7 +161,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         rooting = state["rooting"]
         dt = jnp.where(rooting, state["root_dt"], regular)
         held = balance.during(t, dt)
-        step = take_step(held, t, y, dt)
+        step = take_step(held, t, y, dt, pace=state["pace"])
         new, good = step.state, step.converged
         relative = local_error(held, y, dt, step) / steps.tolerance.astype(dtype)
         finite = jnp.isfinite(relative) & all_finite(new)
@@ -192,6 +193,9 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             next_rung = jnp.where(state["jumped"] & accept, rung, next_rung)
         if steps.fixed is not None:
             next_rung = rung
+        smooth = ~accept | ~(state["jumped"] | at_switch)
+        told = state["pace"].after(y, dt, step, accept, fine & smooth)
+        told = chosen(accept | rooting | crossed, told, state["pace"])
 
         count_steps = state["steps"] + accept.astype(jnp.int32)
         index = state["steps"]
@@ -217,6 +221,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             "t": jnp.where(accept, t + dt, t),
             "y": chosen(accept, new, y),
             "rung": next_rung.astype(rung.dtype),
+            "pace": told,
             "steps": count_steps,
             "jumped": jnp.where(accept, at_switch, state["jumped"]),
             "attempts": state["attempts"] + 1,
@@ -243,6 +248,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "t": zero,
         "y": y0,
         "rung": jnp.zeros((), jnp.int32),
+        "pace": Pace.unknown(y0),
         "steps": jnp.zeros((), jnp.int32),
         "jumped": jnp.asarray(True),
         "attempts": jnp.zeros((), jnp.int32),

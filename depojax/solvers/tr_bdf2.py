@@ -25,10 +25,11 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Scalar
 from depojax.solvers.results import RESULTS
-from depojax.solvers.trees import plus, scaled
+from depojax.solvers.trees import chosen, plus, scaled
 
 _GAMMA = 2 - math.sqrt(2)
 _D = _GAMMA / 2
+STAGES = (_GAMMA, 1.0)  # where stages end, in steps
 _W = math.sqrt(2) / 4
 _ERROR = ((4 * _W - 1) / 3, -1 / 3, 2 * _D / 3)
 _RUNGS = 4  # rungs of the step ladder per octave
@@ -135,21 +136,55 @@ class Step(eqx.Module):
         return jax.tree.map(lambda both: both[1], self.stages)
 
 
+class Pace(eqx.Module):
+    """How fast the state changes, as far as steps before have told."""
+
+    slopes: State  # up to t + γ Δt and up to t + Δt, along a first axis
+    by_same_step: Bool[Array, ""]  # told by a try of this step, of another length
+
+    @classmethod
+    def unknown(cls, y: State) -> "Pace":
+        """Nothing changes."""
+        slopes = jax.tree.map(lambda a: jnp.zeros((2, *a.shape), a.dtype), y)
+        return cls(slopes, jnp.asarray(False))
+
+    def after(self, y: State, dt: Scalar, step: "Step", accepted, trusted) -> "Pace":
+        """What a step from y, accepted or to be tried again, tells of the next.
+
+        Nothing, unless it is `trusted`.
+        """
+        lengths = dt * jnp.asarray(STAGES, dt.dtype)
+
+        def onward(a, both):
+            last = (both[1] - both[0]) / (lengths[1] - lengths[0])
+            along = (both - a) / lengths.reshape(2, *[1] * a.ndim)
+            return jnp.where(trusted, jnp.where(accepted, last, along), 0)
+
+        return Pace(jax.tree.map(onward, y, step.stages), trusted & ~accepted)
+
+
 def take_step(
     balance: AbstractBalance,
     t: Scalar,
     y: State,
     dt: Scalar,
     known_stages: State | None = None,
+    pace: "Pace | None" = None,
 ) -> Step:
-    """One TR-BDF2 step. Stages that are known already are followed, not solved for."""
+    """One TR-BDF2 step. Stages that are known already are followed, not solved for.
+
+    What `pace` says of the way ahead is where the solves begin.
+    """
     m0, f0 = balance.storage(y), balance.rate(t, y)
     e0 = balance.exchange(t, y, f0)
 
     def stage(carry, now):
         slope, guess = carry
-        c, known = now
+        c, known, ahead = now
         at, start = t + c * dt, plus(m0, dt, slope)
+        if ahead is not None:
+            trusted, slopes = ahead
+            guess = chosen(trusted, plus(y, c * dt, slopes), guess)
         if known is None:
             new, good, count = balance.solve_stage(at, start, _D * dt, guess)
         else:
@@ -160,9 +195,13 @@ def take_step(
         onward = (scaled(_W, plus(f0, 1, f)), jax.tree.map(_extrapolated, y, new))
         return onward, (new, f, balance.exchange(at, new, f), good, count)
 
-    stages = jnp.asarray([_GAMMA, 1.0], dt.dtype)
+    stages = jnp.asarray(STAGES, dt.dtype)
+    ahead = None
+    if pace is not None:
+        first = jnp.asarray(True)
+        ahead = (jnp.stack([first, pace.by_same_step]), pace.slopes)
     _, (states, rates, exchanges, good, counts) = jax.lax.scan(
-        stage, (scaled(_D, f0), y), (stages, known_stages)
+        stage, (scaled(_D, f0), y), (stages, known_stages, ahead)
     )
     a, b, c = _ERROR
     error = jax.tree.map(lambda f0, f: dt * (a * f0 + b * f[0] + c * f[1]), f0, rates)

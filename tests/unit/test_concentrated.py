@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import depojax as dj
-from depojax.cli.cell_file import build_electrolyte, read_cell_file
+from depojax.cli.cell_file import read_cell_file
+from depojax.cli.cell_parts import build_electrolyte
 from depojax.cli.words import InputError
 from depojax.physics.concentrated import PropertyTable
 from depojax.physics.electrolyte_files import expression
@@ -249,12 +250,12 @@ def test_refusals(make, words):
         make()
 
 
-def test_cells_take_either_and_sand_time_says_what_it_needs():
+def test_cells_take_either_and_the_limiting_current_says_what_it_needs():
     electrolyte = known("lipf6_ec_emc", 1.0 * M)
     cell = dj.Cell(dj.foil((1, 1, 8), 1e-5), electrolyte, metal=dj.metals.lithium)
     assert cell.electrolyte is electrolyte
     with pytest.raises(ValueError, match=r"constant properties.*electrolyte\.at\(c\)"):
-        dj.sand_time(cell, 100.0)
+        dj.limiting_current(cell)
     with pytest.raises(ValueError, match="metal"):
         cell.replace(electrolyte=known("znso4_water"))
     with pytest.raises(

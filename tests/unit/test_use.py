@@ -85,3 +85,13 @@ def test_held_potential_strips_what_there_is():
     assert float(run.charge) == pytest.approx(-100.0, rel=1e-9)
     assert float(jnp.min(run.state.plated[1])) >= -100.0 * (1 + 1e-12)
     assert abs(float(run.current_density[-1])) < 1e-9
+
+
+def test_a_run_goes_on_only_in_a_cell_of_the_same_parts(filmed):
+    run, *_ = filmed
+    rest = dj.Rest(time=1.0)
+    with pytest.raises(ValueError, match=r"start.*without films that grow.*one with"):
+        dj.simulate(column(), rest, start=run)
+    conducting = run.cell.replace(solid_conductivity=10.0)
+    with pytest.raises(ValueError, match=r"with a solid_conductivity.*one without"):
+        dj.simulate(conducting, rest, start=run)

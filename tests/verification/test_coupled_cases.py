@@ -166,6 +166,7 @@ def test_tertiary_distribution(tau, drop, ratio):
     assert found[-1] / found[0] == pytest.approx(ratio, rel=3e-4)
 
 
+@pytest.mark.slow
 def test_no_anion_moves_in_the_steady_state():
     # Then the electrostatic potential is (RT/F) ln c + const in any geometry, and the
     # one against an electrode of the metal twice that.
