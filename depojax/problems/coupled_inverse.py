@@ -18,7 +18,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar, static
 from depojax.problems.cell_model import CellModel, Fields
@@ -27,6 +27,8 @@ from depojax.solvers.gmres import AbstractPreconditioner
 from depojax.solvers.multigrid import Cycle, build_hierarchy
 from depojax.solvers.stencil import (
     FaceStencil,
+    dot,
+    interior,
     neighbour,
     padded,
     rows,
@@ -34,6 +36,9 @@ from depojax.solvers.stencil import (
     wrapped,
 )
 from depojax.solvers.trees import plus, scaled
+
+_SHRUNK = 0.1  # share of the solid's residual that is left
+_MOST = 12  # cycles for the solid
 
 
 class FieldByField(AbstractPreconditioner):
@@ -78,7 +83,7 @@ class FieldByField(AbstractPreconditioner):
             seen = salt * r.c + liquid * r.liquid
             if r.solid is not None:
                 seen = seen + solid * r.solid
-            found = cycle(seen)
+            found = _patiently(cycle, seen, solid > 0)
             more = None if x.solid is None else solid * found
             step = Fields(salt * found, liquid * found, more, 0 * x.collector)
             return (plus(x, 1, step), plus(r, -1, follows(step))), None
@@ -103,6 +108,41 @@ class FieldByField(AbstractPreconditioner):
             along = moved if self.transposed else jnp.zeros_like(moved)
             solid = jnp.where(self.idle.solid == 0, along, 0.0)
         return Fields(jnp.zeros_like(r.c), liquid, solid, moved)
+
+
+def _patiently(cycle: Cycle, b: Cells, patient: Bool[Array, ""]) -> Cells:
+    """One cycle; where `patient`, conjugate gradients with it until b has shrunk."""
+    level, shape = cycle.levels[0], b.shape
+    start = padded(b).astype(level.loss.dtype)
+    goal = _SHRUNK**2 * dot(start, start)
+
+    def unfinished(carry):
+        _, r, _, _, count = carry
+        more = patient & (count < _MOST) & (dot(r, r) > goal)
+        return (count == 0) | more
+
+    def improve(carry):
+        x, r, p, before, count = carry
+        z = cycle.on_padded(r)
+
+        def along_it():
+            gain = dot(r, z)
+            way = z + _share(gain, before) * p
+            through = stored(level.stencil.outflow(way) + rows(level.loss) * rows(way))
+            step = _share(gain, dot(way, through))
+            return x + step * way, r - step * through, way, gain
+
+        parts = jax.lax.cond(patient, along_it, lambda: (z, r, p, before))
+        return *parts, count + 1
+
+    nothing = jnp.zeros_like(start)
+    begin = (nothing, start, nothing, jnp.zeros_like(goal), jnp.int32(0))
+    found = jax.lax.while_loop(unfinished, improve, begin)[0]
+    return interior(found, shape).astype(b.dtype)
+
+
+def _share(part: Scalar, whole: Scalar) -> Scalar:
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
 
 def inverse_of(tangent: CellTangent, x: Fields) -> FieldByField:
