@@ -57,6 +57,7 @@ def first():
     return dj.sand_time(gyroid_cell(), current())
 
 
+@pytest.mark.slow
 def test_the_share_asked_for_is_depleted():
     cell, share = gyroid_cell(), 0.2
     area = np.asarray(cell.domain().wall_area)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+pytestmark = pytest.mark.slow
+
 NAME = "two_scale_tortuosity"
 FILE = Path(__file__).parents[2] / "experiments" / f"{NAME}.py"
 
