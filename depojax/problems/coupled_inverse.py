@@ -112,7 +112,7 @@ class FieldByField(AbstractPreconditioner):
 
 def _patiently(cycle: Cycle, b: Cells, patient: Bool[Array, ""]) -> Cells:
     """One cycle; where `patient`, conjugate gradients with it until b has shrunk."""
-    level, shape = cycle.levels[0], b.shape
+    level = cycle.levels[0]
     start = padded(b).astype(level.loss.dtype)
     goal = _SHRUNK**2 * dot(start, start)
 
@@ -138,7 +138,7 @@ def _patiently(cycle: Cycle, b: Cells, patient: Bool[Array, ""]) -> Cells:
     nothing = jnp.zeros_like(start)
     begin = (nothing, start, nothing, jnp.zeros_like(goal), jnp.int32(0))
     found = jax.lax.while_loop(unfinished, improve, begin)[0]
-    return interior(found, shape).astype(b.dtype)
+    return interior(found, level.shape).astype(b.dtype)
 
 
 def _share(part: Scalar, whole: Scalar) -> Scalar:
