@@ -5,7 +5,7 @@
 
 A host of averages: in each cell a porosity ε of its own, around 0.5 and correlated over
 a few cells, and a local diffusivity ε^1.5. The gradient of D_eff along z is timed
-beside the value, and compared with central differences of the value along random directions.
+beside the value, and compared with central differences along random directions.
 """
 
 import argparse
