@@ -1,13 +1,17 @@
 """The current through one place of the metal, with all that stands before it.
 
     i = f(η, c_s, T)
-    c_s = c − i G                                the layer between cell and wall
+    c_s = c − i G                                the layer between cell and wall, G > 0
     η = V + i R − ψ ln(c_s/c)                    V < 0 plates
 
 f are the kinetics, V = φ_s − φ_l − U seen from the cell's centre, R the resistances of
 film and electrolyte, G and ψ the concentration drop and the diffusion potential. One
 equation for each place, solved for all of them at once and differentiated by the
 implicit function theorem.
+
+Where the centre of a cut cell lies in the metal G is negative and the wall has more
+than the centre: more current, more ions. `share_at_wall` bounds that to twice as much,
+and is c − i G as long as the layer is thin.
 """
 
 from typing import Any, NamedTuple
@@ -62,7 +66,8 @@ def at_wall(
         resistance: of the film, for its area [Ω m²]; or a `FilmInUse`, which has one
             for every current.
         depletion: G = (1 − t₊)δ/(z₊ν₊F D), what the wall lacks per current
-            [mol m⁻³ per A m⁻²]; 0 puts the wall at the cell's concentration.
+            [mol m⁻³ per A m⁻²]; 0 puts the wall at the cell's concentration, and a
+            negative one the cell's centre into the metal.
         liquid: δ/κ of the electrolyte between cell and wall [Ω m²].
         diffusion_potential: ψ = ν(RT/F)(1 − t₊)χ/(z₊ν₊) [V].
         guess: a current to start from, such as that of the last iteration [A m⁻²].
@@ -113,6 +118,17 @@ def at_wall(
     )
 
 
+def share_at_wall(loss: Array, inside: Array) -> Array:
+    """c_s/c of a wall that lacks `loss` = i G/c: 1 − loss.
+
+    Where the centre lies `inside` of the metal: 1 − loss to first order, between 0 and
+    2 for every current.
+    """
+    more, less = jnp.maximum(-loss, 0), jnp.maximum(loss, 0)
+    bounded = jnp.where(loss < 0, 1 + more / (1 + more), 1 / (1 + less))
+    return jnp.where(inside, bounded, 1 - loss)
+
+
 class _Series(eqx.Module):
     """Film and electrolyte before the wall."""
 
@@ -155,11 +171,15 @@ def _solved(kinetics, V, c, T, R, G, psi, start):
     fall = scale * (G / c)  # of c_s/c per sinh x where both are small [-]
 
     def residual(x):
+        # `share_at_wall` of the current that goes with its own result.
         sinh = jnp.sinh(x)
-        plated = jnp.maximum(fall * sinh, 0)
-        share = jnp.where(x > 0, 1 / (1 + plated), 1 - fall * sinh)  # c_s/c
-        i = scale * sinh / (1 + plated)
-        log_share = -jnp.sign(x) * jnp.log1p(jnp.abs(fall * sinh))
+        less, more = jnp.maximum(fall * sinh, 0), jnp.maximum(-fall * sinh, 0)
+        root = jnp.hypot(1, 2 * more)
+        bounded = 2 * more * (2 * more / (root + 1) + 1) / (root + 2 * more + 1)
+        more = jnp.where(x > 0, bounded, more)
+        share = jnp.where(less > 0, 1 / (1 + less), 1 + more)  # c_s/c
+        i = scale * sinh * jnp.where(x > 0, share, 1)
+        log_share = jnp.where(less > 0, -jnp.log1p(less), jnp.log1p(more))
         n = kinetics.normalised_current(V + R.drop(i) - psi * log_share, T)
         return _asinh(i / (2 * exchange(c * share))) - _asinh(n / 2), (i, c * share)
 
@@ -207,7 +227,7 @@ def _with_slopes(i, c_s, kinetics, V, c, T, R, G, psi):
 
 @_with_slopes.def_jvp
 def _slopes(primals, tangents):
-    """di = df(η, c_s, T) at this i, over 1 − df/di; dc_s = dc − i dG − G di."""
+    """di = df(η, c_s, T) at this i, over 1 − df/di."""
     i, c_s = _with_slopes(*primals)
     _, _, kinetics, V, c, T, R, G, psi = primals
 
@@ -215,12 +235,13 @@ def _slopes(primals, tangents):
         eta = V + R.drop(i) - psi * jnp.log(c_s / c)
         return kinetics.current_density(eta, c_s, T)
 
+    def wall(i, c, G):
+        return c * share_at_wall(i * G / c, G < 0)
+
     _, _, dkinetics, dV, dc, dT, dR, dG, dpsi = tangents
-    dc_s = jnp.zeros_like(c_s)
-    if dc is not None:
-        dc_s = dc_s + dc
-    if dG is not None:
-        dc_s = dc_s - i * dG
+    _, dc_s = eqx.filter_jvp(wall, (i, c, G), (None, dc, dG))
+    _, by_current = jax.jvp(lambda i: wall(i, c, G), (i,), (jnp.ones_like(i),))
+    dc_s = jnp.zeros_like(c_s) if dc_s is None else dc_s
     _, gained = eqx.filter_jvp(
         response,
         (i, c_s, kinetics, V, c, T, R, psi),
@@ -229,10 +250,10 @@ def _slopes(primals, tangents):
     _, slope = jax.jvp(
         lambda i, c_s: response(i, c_s, kinetics, V, c, T, R, psi),
         (i, c_s),
-        (jnp.ones_like(i), -G * jnp.ones_like(i)),
+        (jnp.ones_like(i), by_current),
     )
     di = gained / (1 - slope)
-    return (i, c_s), (di, dc_s - G * di)
+    return (i, c_s), (di, dc_s + by_current * di)
 
 
 def _first(drive, V, scale, fall, per_current, R, psi):

@@ -44,7 +44,6 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
     domain = cell.domain()
     kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
     g = conductances(grid, domain.face_transmission)
-    signed = _onto(grid, scaffold.wall_distance)
     bath = cell.counter_electrode != "metal"
     area = _onto(grid, scaffold.surface_area)
     wall = (domain.wall_area > 0) & (area > 0)
@@ -61,7 +60,7 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
         host=Surface(
             _over_host(grid, kinetics),
             area,
-            jnp.maximum(signed, 0),
+            _onto(grid, scaffold.wall_distance),
             _over_host(grid, cell.film_resistance),
             _deposit(cell),
             places=None if places is None else _where_any(area, places),
@@ -70,7 +69,6 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
         counter=_counter(cell, domain),
         in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
         wall=jax.lax.stop_gradient(wall),
-        signed_reach=signed,
         far_feeds=cell.counter_electrode != "blocked",
     )
     if cell.solid_conductivity is None:

@@ -33,7 +33,7 @@ from depojax.physics.electrolyte import (
     diffusion_potential,
 )
 from depojax.physics.film import Film, FilmInUse
-from depojax.physics.interface import AtWall, at_wall
+from depojax.physics.interface import AtWall, at_wall, share_at_wall
 from depojax.physics.kinetics import AbstractKinetics
 from depojax.solvers.stencil import (
     FaceStencil,
@@ -63,7 +63,9 @@ class Surface(eqx.Module):
 
     kinetics: AbstractKinetics
     area: Array  # true area per cell [m²]
-    reach: Array  # wall distance over the transport factor on the way [m]
+    # Wall distance over the transport factor on the way, negative where the centre of a
+    # cell lies in the metal [m].
+    reach: Array
     film: Array | Film | FilmInUse  # area resistance [Ω m²]
     deposit: Array | None = None  # metal at first [C m-2]; None: always enough
     least: Array | None = None  # the lowest current, for there is no more [A m-2]
@@ -165,7 +167,6 @@ class CellModel(eqx.Module):
     counter: Surface  # without area where a bath is the far side
     in_pore: Bool[Array, "x y z"]
     wall: Bool[Array, "x y z"]  # of the host, where depletion is looked for
-    signed_reach: Cells  # the host's wall distance as it is [m]
     far_feeds: bool = static(default=True)  # whether salt passes the far side
 
     @property
@@ -265,7 +266,7 @@ class CellModel(eqx.Module):
             electrolyte.temperature,
             resistance=film,
             depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
-            liquid=scale / t.conduction * number,
+            liquid=scale / t.conduction * jnp.maximum(number, 0),
             diffusion_potential=scale * t.drift / t.conduction,
             guess=of_places(guess),
             known=of_places(known),
@@ -437,10 +438,15 @@ class CellModel(eqx.Module):
         """c_s/c₀ beside the plated surfaces of each cell, infinite where is none."""
         t = self.transport(x.c)
         fall = (1 - t.cation_share) / t.diffusion / self.unit
-        host = x.c - fall * reactions.host.current * self.signed_reach
+
+        def beside(surface: Surface, i: Array) -> Array:
+            loss = surface.of(fall) * i * surface.reach
+            u = surface.of(t.concentration)
+            return u * share_at_wall(loss / u, surface.reach < 0)
+
+        host = beside(self.host, reactions.host.current)
         wall = jnp.where(self.wall, host, jnp.inf)
-        under = fall[..., 0] * reactions.floor.current
-        floor = x.c[..., 0] - under * self.floor.reach
+        floor = beside(self.floor, reactions.floor.current)
         floor = jnp.where(self.floor.area > 0, floor, jnp.inf)
         return wall.at[..., 0].min(floor)
 

@@ -23,6 +23,7 @@ import lineax as lx
 from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Scalar, as_float, static
+from depojax.physics.interface import share_at_wall
 from depojax.problems.cell_model import CellModel, Fields, Reactions, Surface
 from depojax.problems.cell_tangent import CellTangent, ReactionSlopes
 from depojax.problems.coupled import Drive, Stage
@@ -211,9 +212,11 @@ def _slopes_of(
     def at_wall(i, c):
         # What stands between cell and metal, as in `CellModel.reaction`.
         t, number = model.transport(c), surface.reach / model.unit
-        left = t.concentration - i * (1 - t.cation_share) / t.diffusion * number
-        share = jnp.where(wet & (left > 0), left / t.concentration, 1.0)
-        before = i * (as_float(surface.film) + scale / t.conduction * number)
+        loss = i * (1 - t.cation_share) / t.diffusion * number / t.concentration
+        share = share_at_wall(loss, number < 0)
+        share = jnp.where(wet & (share > 0), share, 1.0)
+        layer = scale / t.conduction * jnp.maximum(number, 0)
+        before = i * (as_float(surface.film) + layer)
         drift = scale * t.drift / t.conduction * jnp.log(share)
         eta = jnp.where(wet, scale * fall + before - drift, 0.0)
         return c0 * share * t.concentration, eta

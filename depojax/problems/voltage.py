@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from depojax._types import Scalar
+from depojax.physics.interface import share_at_wall
 from depojax.problems.cell_model import CellModel, Fields, Surface, Transport
 from depojax.problems.coupled import CellState
 from depojax.solvers.stencil import (
@@ -73,10 +74,11 @@ def _at_surface(
     # What lies between cell and metal, as in `CellModel.reaction`.
     number = surface.reach * (i / model.unit)
     wet = here.concentration
-    left = wet - (1 - here.cation_share) / here.diffusion * number
-    share = jnp.where(left > 0, left, 1.0) / wet
+    loss = (1 - here.cation_share) / here.diffusion * number / wet
+    share = share_at_wall(loss, surface.reach < 0)
+    share = jnp.where(share > 0, share, 1.0)
     film = i * resistance / model.thermal_voltage
-    layer = number / here.conduction
+    layer = jnp.where(surface.reach > 0, number, 0.0) / here.conduction
     drift = here.drift / here.conduction * jnp.log(share)
     eta = metal - surface.of(x.liquid) + film + layer - drift
 

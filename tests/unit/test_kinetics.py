@@ -255,6 +255,34 @@ def test_solution_satisfies_its_equation(name):
     np.testing.assert_allclose(i[calm], f[calm], rtol=1e-8)
 
 
+def shares_inside(i, G, c):
+    """c_s/c of a wall that the cell's centre lies behind, in plain numpy."""
+    y = -i * G / c
+    return np.where(y > 0, 1 + y / (1 + np.abs(y)), 1 / (1 + np.abs(y)))
+
+
+@pytest.mark.parametrize("name", ["symmetric", "asymmetric", "marcus"])
+def test_a_centre_inside_the_metal_has_less_than_the_wall(name):
+    rng = np.random.default_rng(11)
+    drive, c, R, G, psi = sample(400, seed=4)
+    drive = rng.uniform(-0.4, 0.2, drive.size)
+    G = -np.abs(c) * 10 ** rng.uniform(-5, 1, G.size)
+    cases = tuple(map(jnp.asarray, (drive, c, R, G, psi)))
+    i = np.asarray(solve(LAWS[name], *cases))
+    share = shares_inside(i, G, c)
+    eta = drive + i * R - psi * np.log(share)
+    f = LAWS[name].current_density(jnp.asarray(eta), jnp.asarray(c * share), T)
+    calm = np.abs(i) * R < 0.5 * np.abs(drive)
+    assert calm.sum() > 50
+    np.testing.assert_allclose(i[calm], f[calm], rtol=1e-8)
+    # Plating raises it above the centre, at most to twice as much; thin layers are
+    # as they are on the other side.
+    assert np.all((share > 0) & (share < 2) & ((share > 1) == (i > 0)))
+    thin = np.abs(i * G / c) < 1e-3
+    assert thin.sum() > 20
+    np.testing.assert_allclose(share[thin], (1 - i * G / c)[thin], rtol=1e-6)
+
+
 @each_law
 def test_newton_takes_few_steps(name, monkeypatch):
     rng = np.random.default_rng(5)
@@ -325,10 +353,12 @@ def test_depleted_places_have_no_current_and_no_slope():
         assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(slopes))
 
 
-@each_law
-def test_slopes_in_all_numbers(name):
+@pytest.mark.parametrize(
+    ("name", "layer"), [*((name, 3.0) for name in LAWS), ("asymmetric", -3.0)]
+)
+def test_slopes_in_all_numbers(name, layer):
     law = LAWS[name]
-    at = (jnp.asarray(-0.08), jnp.asarray(700.0), jnp.asarray(2e-3), jnp.asarray(3.0))
+    at = (jnp.asarray(-0.08), jnp.asarray(700.0), jnp.asarray(2e-3), jnp.asarray(layer))
     numbers = (*at, jnp.asarray(0.03), jnp.asarray(305.0), law)
 
     def current(drive, c, R, G, psi, T, law):
