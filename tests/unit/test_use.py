@@ -45,11 +45,12 @@ def test_films_grow_while_the_cell_runs(filmed):
     assert float(run.voltage_parts["film"]) == pytest.approx(-drop, rel=1e-9)
     other = -J * float(far.resistance_after(time, passed))
     assert float(run.voltage_parts["counter_film"]) == pytest.approx(-other, rel=1e-9)
-    # The net charge is that of 500 s, what crossed that of 1500 s.
-    assert float(run.charge) == pytest.approx(J * 500.0, rel=1e-10)
-    assert float(run.state.use.crossed[1][0, 0]) == pytest.approx(passed, rel=1e-10)
+    # The net charge is that of 500 s, what crossed that of 1500 s, as closely as Newton
+    # closes the currents.
+    assert float(run.charge) == pytest.approx(J * 500.0, rel=1e-8)
+    assert float(run.state.use.crossed[1][0, 0]) == pytest.approx(passed, rel=1e-8)
     resistance = float(run.film_resistance["collector"][0, 0])
-    assert resistance == pytest.approx(-drop / J, rel=1e-10)
+    assert resistance == pytest.approx(-drop / J, rel=1e-8)
 
 
 def test_parts_still_add_up(filmed):

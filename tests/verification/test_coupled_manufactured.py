@@ -243,9 +243,8 @@ def test_order_in_space(stretched):
         assert orders[-1] > 1.9, f"{name}: {orders}"
 
 
-@pytest.mark.parametrize(
-    "shape", [(2, 1, 4), pytest.param((8, 8, 8), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(2, 1, 4), (8, 8, 8)])
 def test_order_in_time(shape):
     # Here charge makes the film grow too: its resistance doubles.
     balance, y = problem(shape, ripple=0.1, growth=1e-10)
