@@ -5,9 +5,10 @@
     liquid      −∇·κ∇ + ∂i/∂φ of all surfaces
 
 (A fourth for both potentials moving as one doubles the iterations.) One W-cycle for
-each in turn, on the residual that those before have left. Before them two shapes
-without gradients are set right: solid and collector against the liquid, and all
-potentials against the counter electrode.
+each in turn, on the residual that those before have left; for the solid a few conjugate
+gradients, since parts of it that hang by a thread are eigenvalues far below the others.
+Before them two shapes without gradients are set right: solid and collector against the
+liquid, and all potentials against the counter electrode.
 
 The fields are gone through by a loop over stacked coefficients: the cycle is a large
 program, and stands here once. What a field does to those after it is a small part of
