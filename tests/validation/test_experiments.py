@@ -11,6 +11,8 @@ from matplotlib.image import imread
 
 import depojax as dj
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 NAME = "sand_time_of_foams"
 

@@ -48,11 +48,14 @@ def polymer(cut: bool) -> Scaffold:
     return Scaffold.from_image(path, 1 * um, cut=cut, **POLYMER)
 
 
+SLOW = pytest.mark.slow
+
+
 def porosity_before_trimming(scaffold):
     return float(scaffold.porosity + scaffold.closed_pore_fraction)
 
 
-@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("cut", [False, pytest.param(True, marks=SLOW)])
 def test_fiberform_is_measured_as_known(cut):
     scaffold = fiberform(cut)
     assert porosity_before_trimming(scaffold) == pytest.approx(0.83286, abs=1e-8)
@@ -70,9 +73,6 @@ def test_fiberform_laid_with_its_weak_axis_through_the_cell():
     scaffold = Scaffold.from_image(path, 1.3 * um, cut=False, axes="yxz", **FIBERFORM)
     said = report(scaffold).sentences()
     assert "The solid does not percolate along z: electrons cannot cross it." in said
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("cut", [False, pytest.param(True, marks=SLOW)])

@@ -75,7 +75,11 @@ def with_centroid_distance(scaffold, distance, samples=32):
     return eqx.tree_at(lambda s: s.wall_distance, scaffold, jnp.asarray(mean[:, None]))
 
 
-@pytest.mark.parametrize("tangent", [0.0, 0.5, 1.0], ids=["upright", "27deg", "45deg"])
+@pytest.mark.parametrize(
+    "tangent",
+    [0.0, 0.5, pytest.param(1.0, marks=pytest.mark.slow)],
+    ids=["upright", "27deg", "45deg"],
+)
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_slit_at_any_angle_and_place(tangent, shift):
     """0.3 % with eight cells across; with the centroid's distance 4 to 7 %."""
@@ -158,6 +162,7 @@ def round_time(scaffold, J_local):
     return float(solution.time)
 
 
+@pytest.mark.slow
 def test_cylinder():
     """S6: 16 cells across, whose wall curves towards the electrolyte: 1 %."""
     found = round_time(quarter_cylinder(8), 4668.645102740807)
