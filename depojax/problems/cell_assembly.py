@@ -46,9 +46,10 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
     g = conductances(grid, domain.face_transmission)
     bath = cell.counter_electrode != "metal"
     area = _onto(grid, scaffold.surface_area)
-    wall = (domain.wall_area > 0) & (area > 0)
+    sound = jnp.ones(grid.shape, bool)
     if scaffold.resolved:
-        wall = wall & well_connected(cell, domain)
+        sound = well_connected(cell, domain)
+    floor = _floor(cell, kinetics)
     model = CellModel(
         grid=grid,
         electrolyte=cell.electrolyte,
@@ -65,10 +66,11 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
             _deposit(cell),
             places=None if places is None else _where_any(area, places),
         ),
-        floor=_floor(cell, kinetics),
+        floor=floor,
         counter=_counter(cell, domain),
         in_pore=jax.lax.stop_gradient(domain.pore_fraction) > 0,
-        wall=jax.lax.stop_gradient(wall),
+        wall=jax.lax.stop_gradient(sound & (domain.wall_area > 0) & (area > 0)),
+        open_floor=jax.lax.stop_gradient(sound[..., 0] & (floor.area > 0)),
         far_feeds=cell.counter_electrode != "blocked",
     )
     if cell.solid_conductivity is None:

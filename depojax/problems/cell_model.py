@@ -166,7 +166,9 @@ class CellModel(eqx.Module):
     floor: Surface  # the collector where it is open
     counter: Surface  # without area where a bath is the far side
     in_pore: Bool[Array, "x y z"]
-    wall: Bool[Array, "x y z"]  # of the host, where depletion is looked for
+    # Where depletion is looked for: cracks that are cut off at once do not count.
+    wall: Bool[Array, "x y z"]  # of the host
+    open_floor: Bool[Array, "x y"]
     far_feeds: bool = static(default=True)  # whether salt passes the far side
 
     @property
@@ -447,7 +449,7 @@ class CellModel(eqx.Module):
         host = beside(self.host, reactions.host.current)
         wall = jnp.where(self.wall, host, jnp.inf)
         floor = beside(self.floor, reactions.floor.current)
-        floor = jnp.where(self.floor.area > 0, floor, jnp.inf)
+        floor = jnp.where(self.open_floor, floor, jnp.inf)
         return wall.at[..., 0].min(floor)
 
     def salt_drift(self, x: Fields, reactions: Reactions) -> Scalar:

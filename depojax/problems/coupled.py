@@ -241,7 +241,8 @@ class CoupledBalance(AbstractBalance):
         """c_s/c₀ where the host and the open collector are plated, and that area."""
         model = self.model
         wall = model.wall_concentration(y.fields, y.reactions)
-        floor = model.floor.into_cells(model.floor.area, wall.shape)
+        floor = jnp.where(model.open_floor, model.floor.area, 0.0)
+        floor = model.floor.into_cells(floor, wall.shape)
         area = jnp.where(model.wall, model.host.area, 0.0) + floor
         return wall, jnp.where(jnp.isfinite(wall), area, 0.0)
 

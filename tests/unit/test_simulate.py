@@ -81,7 +81,7 @@ def test_depletion_ends_the_protocol():
     steps = [dj.Galvanostatic(300.0, time=1e4, until=until), dj.Rest(10.0)]
     run = simulate(small_cell(n=40), steps)
     assert run.ended_by == ("depletion",)
-    assert float(run.lowest_wall_concentration[-1]) == pytest.approx(1.0, rel=1e-3)
+    assert float(run.lowest_wall_concentration[-1]) == pytest.approx(0.1, rel=1e-3)
     tau = np.pi * (8e-10 / 3) * (FARADAY_C0 / (2 * 300.0 * (2 / 3))) ** 2
     assert float(run.end_time) == pytest.approx(tau, rel=0.02)
 
