@@ -2,24 +2,17 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from depojax.cli.cell_file import CellFile, check_precision, read_cell_file
-from depojax.cli.cell_parts import (
-    build_cell,
-    build_scaffold,
-    cell_arguments,
-    scaffold_arguments,
-)
+from depojax.cli.cell_parts import cell_arguments
+from depojax.cli.cell_run import Figures, keep, open_cell, tell
 from depojax.cli.questions import sand_arguments
-from depojax.cli.run_folder import as_json, open_run_folder, write_text
 from depojax.cli.session import session
-from depojax.cli.words import Stages, aligned, finite_or_none, in_unit, say
-from depojax.io import save
+from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution, sand_time
 from depojax.units import cm, mA, mAh
@@ -49,32 +42,16 @@ def _run(file: CellFile, arguments: argparse.Namespace, precision: str) -> int:
     # All that is quickly checked comes before the scaffold, which may take a while.
     question = sand_arguments(file)
     parts = cell_arguments(file)
-    kind, shape = scaffold_arguments(file)
-    folder = open_run_folder(
-        arguments.out or Path("run") / Path(arguments.file).stem, file.text
-    )
-    with stages.stage(f"scaffold {kind}"):
-        scaffold = jax.block_until_ready(build_scaffold(file))
-        cell = build_cell(file, scaffold, parts)
+    cell, folder, origin = open_cell(file, arguments, parts, stages)
     with stages.stage("Sand's time"), file.place("sand"):
         progress = not arguments.quiet and sys.stderr.isatty()
         solution = jax.block_until_ready(sand_time(cell, progress=progress, **question))
-    seed = {"seed": shape["key"]} if "key" in shape else {}
-    with stages.stage("files"):
-        save(solution, folder / "solution.nc", attributes={"input": file.text} | seed)
-    if not arguments.no_figures:
-        with stages.stage("figures"):
-            _draw(solution, folder / "figures")
-    summary = summarise(solution, precision) | {
-        "wall_time_s": stages.wall_times(),
-        "folder": str(folder),
-    }
-    write_text(folder / "summary.json", as_json(summary))
-    say(as_json(summary).rstrip() if arguments.json else table(summary))
+    keep(solution, folder, origin, _figures, arguments, stages)
+    tell(summarise(solution, precision), table, folder, arguments, stages)
     return 0
 
 
-def _draw(solution: SandSolution, folder: Path) -> None:
+def _figures(solution: SandSolution) -> Figures:
     from depojax import plot
 
     figures = {
@@ -85,8 +62,7 @@ def _draw(solution: SandSolution, folder: Path) -> None:
         figures["slices"] = plot.slices
     if solution.depletion_time is not None and bool(solution.depleted):
         figures["depletion_map"] = plot.depletion_map
-    for name, draw in figures.items():
-        plot.save_figure(draw(solution), folder / f"{name}.png")
+    return figures
 
 
 def summarise(solution: SandSolution, precision: str) -> dict[str, Any]:

@@ -3,24 +3,17 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from depojax.cli.cell_file import CellFile, read_cell_file
-from depojax.cli.cell_parts import (
-    build_cell,
-    build_scaffold,
-    cell_arguments,
-    scaffold_arguments,
-)
+from depojax.cli.cell_parts import cell_arguments
+from depojax.cli.cell_run import Figures, keep, open_cell, tell
 from depojax.cli.questions import simulate_arguments
-from depojax.cli.run_folder import as_json, open_run_folder, write_text
 from depojax.cli.session import session
-from depojax.cli.words import Stages, aligned, finite_or_none, in_unit, say
-from depojax.io import save
+from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
 from depojax.problems.simulate import Simulation, simulate
 from depojax.solvers.results import SolveError
 from depojax.units import cm, mA, mAh, mV
@@ -56,13 +49,7 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
     with file.place("electrolyte"):
         electrolyte = parts["electrolyte"]
         electrolyte.properties(electrolyte.concentration)
-    kind, shape = scaffold_arguments(file)
-    folder = open_run_folder(
-        arguments.out or Path("run") / Path(arguments.file).stem, file.text
-    )
-    with stages.stage(f"scaffold {kind}"):
-        scaffold = jax.block_until_ready(build_scaffold(file))
-        cell = build_cell(file, scaffold, parts)
+    cell, folder, origin = open_cell(file, arguments, parts, stages)
     failure: SolveError | None = None
     solution: Any = None
     with stages.stage(f"protocol of {len(question['protocol'])} steps"):
@@ -74,25 +61,16 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
                 failure, solution = error, error.solution
     if failure is not None and (solution is None or not solution.time.size):
         raise failure
-    seed = {"seed": shape["key"]} if "key" in shape else {}
-    with stages.stage("files"):
-        save(solution, folder / "solution.nc", attributes={"input": file.text} | seed)
-    if not arguments.no_figures:
-        with stages.stage("figures"):
-            _draw(solution, folder / "figures")
-    summary = summarise(solution, failure) | {
-        "wall_time_s": stages.wall_times(),
-        "folder": str(folder),
-    }
-    write_text(folder / "summary.json", as_json(summary))
-    say(as_json(summary).rstrip() if arguments.json else table(summary))
+    keep(solution, folder, origin, _figures, arguments, stages)
+    summary = summarise(solution, failure)
+    tell(summary, table, folder, arguments, stages)
     if failure is not None:
         end = f"{summary['time_s']:.5g} s"
         raise SolveError(f"{failure} What was computed until {end} is in {folder}.")
     return 0
 
 
-def _draw(solution: Simulation, folder: Path) -> None:
+def _figures(solution: Simulation) -> Figures:
     from depojax import plot
 
     figures: dict[str, Callable[..., Any]] = {"voltage": plot.voltage}
@@ -100,8 +78,7 @@ def _draw(solution: Simulation, folder: Path) -> None:
         figures["current_distribution"] = plot.current_distribution
     if sum(n > 1 for n in solution.cell.grid.shape) > 1:
         figures["slices"] = plot.slices
-    for name, draw in figures.items():
-        plot.save_figure(draw(solution), folder / f"{name}.png")
+    return figures
 
 
 def summarise(solution: Simulation, failure: SolveError | None) -> dict[str, Any]:
