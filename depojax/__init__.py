@@ -14,11 +14,14 @@ from depojax.physics import electrolytes, metals
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
+from depojax.physics.ions import Ion, MultiIonElectrolyte
 from depojax.physics.kinetics import (
+    Blocking,
     ButlerVolmer,
     LinearKinetics,
     Marcus,
     MarcusHushChidsey,
+    Reversible,
     Tafel,
 )
 from depojax.physics.metals import Metal
@@ -41,6 +44,7 @@ from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
 from depojax.problems.similarity import damkohler_number, wagner_number
 from depojax.problems.simulate import Simulation, simulate
+from depojax.problems.space_charge import SpaceCharge, space_charge
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,
@@ -79,6 +83,7 @@ from depojax.solvers.time import Steps
 __all__ = [
     "RESULTS",
     "BinaryElectrolyte",
+    "Blocking",
     "ButlerVolmer",
     "Cell",
     "ConcentratedElectrolyte",
@@ -95,10 +100,12 @@ __all__ = [
     "Grid",
     "IdealDilute",
     "Impedance",
+    "Ion",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "MultiIonElectrolyte",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",
@@ -107,11 +114,13 @@ __all__ = [
     "PulsedCurrent",
     "Rest",
     "ReversePulse",
+    "Reversible",
     "SandSolution",
     "Scaffold",
     "Separator",
     "Simulation",
     "SolveError",
+    "SpaceCharge",
     "Steps",
     "Tafel",
     "Tortuosity",
@@ -154,6 +163,7 @@ __all__ = [
     "schwarz_d",
     "schwarz_p",
     "simulate",
+    "space_charge",
     "sphere_array",
     "sphere_pack",
     "stacked_sheets",

@@ -75,6 +75,11 @@ class AbstractElectrolyte(eqx.Module):
         return stoichiometry(self.charge)
 
     @property
+    def plated_charge(self) -> int:
+        """z₊, what the metal's ion carries [-]."""
+        return self.charge[0]
+
+    @property
     def charge_per_salt(self) -> int:
         """z₊ν₊, the charges that the cations of one formula unit carry [-]."""
         return self.charge[0] * self.stoichiometry[0]

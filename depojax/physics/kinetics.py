@@ -38,6 +38,7 @@ from depojax.units import BOLTZMANN, FARADAY, GAS_CONSTANT, ROOM_TEMPERATURE
 Places = Float[Array, "..."]
 
 _LARGEST_EXPONENT = 60.0  # e^60 still leaves float32 room for a slope and a product
+_FAST = 1e8  # i₀ of a reaction that stays at equilibrium [A m-2]
 _EMPTY = 1e-6  # share of c_ref below which the last ions count one by one
 
 
@@ -327,6 +328,47 @@ class MarcusHushChidsey(AbstractKinetics):
         # 2 sinh(h/2) is e^{t/2} from here on: both are held, and nothing overflows.
         h = jnp.clip(h, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
         return -2 * jnp.sinh(h / 2) * jnp.exp(L - jnp.abs(h) / 2)
+
+
+class Reversible(AbstractKinetics):
+    """A reaction so fast that it stays at equilibrium, whatever the current.
+
+        c_s = c_ref exp(z F (φ_s − φ_l)/(RT))
+
+    `concentration` is c_ref, at which metal and solution have one potential
+    [mol m⁻³]; by default that of the bulk. Only where the solution's own electrostatic
+    potential is known (`space_charge`) does it mean anything: elsewhere φ_l is measured
+    against the metal.
+    """
+
+    exchange_current_density: ExchangeCurrentDensity  # as good as infinite [A m-2]
+    concentration: Scalar | None  # c_ref [mol m-3]
+
+    def __init__(self, concentration: Any = None):
+        if concentration is not None:
+            check_plausible(
+                "concentration", concentration, 1e-6, 1e5, "mol m⁻³", "1.0 * M"
+            )
+            concentration = as_float(concentration)
+        self.exchange_current_density = ExchangeCurrentDensity(_FAST, exponent=0.0)
+        self.concentration = concentration
+
+    def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
+        """n = −h."""
+        return -_scaled(overpotential, temperature)
+
+
+class Blocking(AbstractKinetics):
+    """No reaction: an electrode that only charges its double layer."""
+
+    exchange_current_density: ExchangeCurrentDensity  # zero [A m-2]
+
+    def __init__(self):
+        self.exchange_current_density = ExchangeCurrentDensity(0.0)
+
+    def normalised_current(self, overpotential: Any, temperature: Any) -> Any:
+        """n = 0."""
+        return 0 * as_float(overpotential)
 
 
 def _check_transfer(argument: str, value: Any) -> None:

@@ -28,6 +28,7 @@ from depojax._types import Cells, Faces, Scalar, as_float, concrete, static
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.physics.electrolyte import AbstractElectrolyte
 from depojax.physics.film import Film
+from depojax.physics.ions import MultiIonElectrolyte
 from depojax.physics.kinetics import AbstractKinetics
 from depojax.physics.metals import Metal
 from depojax.scaffold.scaffold import Scaffold
@@ -117,7 +118,7 @@ class Cell(eqx.Module):
     """
 
     scaffold: Scaffold
-    electrolyte: AbstractElectrolyte
+    electrolyte: AbstractElectrolyte | MultiIonElectrolyte
     metal: Metal | None
     separator: Separator | None
     grid: Grid  # of the whole cell
@@ -135,7 +136,7 @@ class Cell(eqx.Module):
     def __init__(
         self,
         scaffold: Scaffold,
-        electrolyte: AbstractElectrolyte,
+        electrolyte: AbstractElectrolyte | MultiIonElectrolyte,
         *,
         metal: Metal | None = None,
         separator: Separator | Any = None,
@@ -151,7 +152,7 @@ class Cell(eqx.Module):
     ):
         for argument, value, kind in (
             ("scaffold", scaffold, Scaffold),
-            ("electrolyte", electrolyte, AbstractElectrolyte),
+            ("electrolyte", electrolyte, AbstractElectrolyte | MultiIonElectrolyte),
             ("metal", metal, Metal | None),
             ("plated_collector", plated_collector, bool),
             ("kinetics", kinetics, AbstractKinetics | None),
@@ -159,17 +160,18 @@ class Cell(eqx.Module):
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
-                if kind is AbstractElectrolyte:
-                    name = "BinaryElectrolyte or ConcentratedElectrolyte"
+                if argument == "electrolyte":
+                    name = "BinaryElectrolyte, ConcentratedElectrolyte or "
+                    name += "MultiIonElectrolyte"
                 raise refuse(
                     argument, f"a {name}", f"{type(value).__name__} {value!r:.60}"
                 )
         check_choice("counter_electrode", counter_electrode, get_args(CounterElectrode))
-        if metal is not None and metal.charge != electrolyte.charge[0]:
+        if metal is not None and metal.charge != electrolyte.plated_charge:
             raise refuse(
                 "metal",
-                f"a metal whose ion carries {electrolyte.charge[0]} charge(s), as the "
-                "electrolyte's cation does",
+                f"a metal whose ion carries {electrolyte.plated_charge} charge(s), as "
+                "that of the electrolyte does",
                 f"{metal.name} with {metal.charge}",
             )
         if separator is not None and not isinstance(separator, Separator):
@@ -228,6 +230,30 @@ class Cell(eqx.Module):
                 "none",
                 "Give a scaffold with solid in it, or plated_collector=True.",
             )
+
+    @property
+    def salt(self) -> AbstractElectrolyte:
+        """The electrolyte as one salt; `ValueError` if its ions are told one by one."""
+        if isinstance(self.electrolyte, MultiIonElectrolyte):
+            raise refuse(
+                "electrolyte",
+                "one salt: a BinaryElectrolyte or ConcentratedElectrolyte",
+                "a MultiIonElectrolyte",
+                "Ask depojax.space_charge, which knows ions one by one.",
+            )
+        return self.electrolyte
+
+    @property
+    def ions(self) -> MultiIonElectrolyte:
+        """The electrolyte as ions; `ValueError` if it is known as one salt."""
+        if isinstance(self.electrolyte, MultiIonElectrolyte):
+            return self.electrolyte
+        raise refuse(
+            "electrolyte",
+            "a MultiIonElectrolyte, which knows its ions one by one",
+            f"a {type(self.electrolyte).__name__}",
+            "MultiIonElectrolyte.of_salt(electrolyte) makes one of a binary salt.",
+        )
 
     @property
     def footprint(self) -> Scalar:

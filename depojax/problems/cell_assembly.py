@@ -45,24 +45,24 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
     kinetics = _at_equilibrium() if cell.kinetics is None else cell.kinetics
     g = conductances(grid, domain.face_transmission)
     bath = cell.counter_electrode != "metal"
-    area = _onto(grid, scaffold.surface_area)
+    area = onto(grid, scaffold.surface_area)
     sound = jnp.ones(grid.shape, bool)
     if scaffold.resolved:
         sound = well_connected(cell, domain)
     floor = _floor(cell, kinetics)
     model = CellModel(
         grid=grid,
-        electrolyte=cell.electrolyte,
-        reference_diffusivity=_at_start(cell.electrolyte).diffusivity,
+        electrolyte=cell.salt,
+        reference_diffusivity=_at_start(cell.salt).diffusivity,
         pore_volume=domain.pore_fraction * grid.volumes,
         faces=FaceStencil.of_conductance(without_ends(g, grid.periodic), grid.periodic),
         far=g[2][..., -1] if bath else None,
         solid=None,
         host=Surface(
-            _over_host(grid, kinetics),
+            over_host(grid, kinetics),
             area,
-            _onto(grid, scaffold.wall_distance),
-            _over_host(grid, cell.film_resistance),
+            onto(grid, scaffold.wall_distance),
+            over_host(grid, cell.film_resistance),
             _deposit(cell),
             places=None if places is None else _where_any(area, places),
         ),
@@ -85,7 +85,7 @@ def _with_solid(model: CellModel, cell: Cell, conductivity: Cells) -> CellModel:
     g = solid_conductances(cell.scaffold, conductivity)
     contact = per_number * g[2][..., 0]
     inner = _above_cells(without_ends(g, grid.periodic))
-    faces = tuple(per_number * _onto(grid, face) for face in inner)
+    faces = tuple(per_number * onto(grid, face) for face in inner)
     ends = tuple(
         jnp.concatenate([jax.lax.slice_in_dim(f, f.shape[a] - 1, None, axis=a), f], a)
         for a, f in enumerate(faces)
@@ -118,15 +118,7 @@ def _below(flux: Array, axis: int, wraps: bool) -> Array:
 
 def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
     """The collector where it is open to the electrolyte, and plated."""
-    scaffold = cell.scaffold
-    openness = (
-        scaffold.face_transmission[2][..., 0]
-        if scaffold.resolved
-        else scaffold.pore_fraction[..., 0]
-    )
-    area = openness * scaffold.grid.face_areas(2)[..., 0]
-    if not cell.plated_collector:
-        area = 0 * area
+    scaffold, area = cell.scaffold, collector_area(cell)
     half = jnp.broadcast_to(scaffold.grid.widths[2][0] / 2, area.shape)
     at_floor = jax.tree.map(lambda k: k[..., 0] if k.ndim == 3 else k, kinetics)
     film, deposit = cell.collector_film_resistance, _deposit(cell)
@@ -135,10 +127,31 @@ def _floor(cell: Cell, kinetics: AbstractKinetics) -> Surface:
     return Surface(at_floor, area, half, film, deposit, layer=0)
 
 
+def collector_area(cell: Cell) -> Array:
+    """Of the collector where it is open to the electrolyte, per column [m²]."""
+    scaffold = cell.scaffold
+    openness = (
+        scaffold.face_transmission[2][..., 0]
+        if scaffold.resolved
+        else scaffold.pore_fraction[..., 0]
+    )
+    area = openness * scaffold.grid.face_areas(2)[..., 0]
+    return area if cell.plated_collector else 0 * area
+
+
 def _counter(cell: Cell, domain: Domain) -> Surface:
-    """The foil at the far side: whole behind a separator, else where the pore is."""
+    """The foil at the far side."""
     kinetics = cell.counter_kinetics
     kinetics = _at_equilibrium() if kinetics is None else kinetics
+    area, reach = counter_area(cell, domain)
+    return Surface(kinetics, area, reach, cell.counter_film_resistance, layer=-1)
+
+
+def counter_area(cell: Cell, domain: Domain) -> tuple[Array, Array]:
+    """Area of the foil at the far side [m²], and the way to it [m], per column.
+
+    It is whole behind a separator, else where the pore is.
+    """
     grid = cell.grid
     openness = domain.face_transmission[2][..., -1]
     area = jnp.broadcast_to(grid.face_areas(2)[..., 0], openness.shape)
@@ -149,7 +162,7 @@ def _counter(cell: Cell, domain: Domain) -> Surface:
         reach = reach / openness
     if cell.counter_electrode != "metal":
         area = 0 * area
-    return Surface(kinetics, area, reach, cell.counter_film_resistance, layer=-1)
+    return area, reach
 
 
 def _where_any(area: Cells, most: int) -> Array:
@@ -173,10 +186,10 @@ def _deposit(cell: Cell) -> Cells | None:
     if cell.initial_deposit is None:
         return None
     per_cell = jnp.broadcast_to(cell.initial_deposit, cell.scaffold.shape)
-    return _onto(cell.grid, per_cell)
+    return onto(cell.grid, per_cell)
 
 
-def _over_host(grid: Grid, properties: PyTree) -> PyTree:
+def over_host(grid: Grid, properties: PyTree) -> PyTree:
     """Kinetics or film whose fields over the host go on over the whole cell."""
 
     def continued(k: Array) -> Array:
@@ -186,7 +199,7 @@ def _over_host(grid: Grid, properties: PyTree) -> PyTree:
     return jax.tree.map(continued, properties)
 
 
-def _onto(grid: Grid, field: Array) -> Array:
+def onto(grid: Grid, field: Array) -> Array:
     """A field over the host as one over the whole cell."""
     return jnp.pad(field, [(0, 0), (0, 0), (0, grid.shape[2] - field.shape[2])])
 

@@ -134,7 +134,7 @@ def _steady_time(cell: Cell) -> Scalar:
             "a time for which each current is held",
             f"none, and a {cell.counter_electrode} far side has no steady state",
         )
-    electrolyte = cell.electrolyte
+    electrolyte = cell.salt
     D = electrolyte.properties(electrolyte.concentration).diffusivity
     return _DIFFUSION_TIMES * cell.grid.lengths[2] ** 2 / D
 

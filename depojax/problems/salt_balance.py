@@ -120,7 +120,7 @@ def salt_balance(
 
     Its event is the depletion of the first place, or of a `share` of the plated area.
     """
-    electrolyte = cell.electrolyte
+    electrolyte = cell.salt
     if not isinstance(electrolyte, BinaryElectrolyte):
         raise refuse(
             "electrolyte",

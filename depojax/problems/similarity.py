@@ -64,7 +64,7 @@ def wagner_number(
         mean = mean + jnp.sum(area / R)
         share.append(jnp.sum(area))
     resistance = (share[0] + share[1]) / mean
-    electrolyte = cell.electrolyte
+    electrolyte = cell.salt
     kappa = electrolyte.properties(electrolyte.concentration).conductivity
     factor = _factor(cell, effective_diffusivity)
     return kappa * factor * resistance / _thickness(cell)
@@ -88,7 +88,7 @@ def damkohler_number(cell: Cell, *, effective_diffusivity: Any = None) -> Scalar
     ed., ch. 22, has its like for porous electrodes.
     """
     _check_kinetics(cell)
-    model, electrolyte = discrete_cell(cell), cell.electrolyte
+    model, electrolyte = discrete_cell(cell), cell.salt
     c0, T = electrolyte.concentration, electrolyte.temperature
     whole = i0 = jnp.zeros_like(c0)
     for surface in (model.host, model.floor):

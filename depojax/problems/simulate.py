@@ -234,6 +234,7 @@ def check_cell(cell: Any) -> None:
     """Refuse what is no cell, and one in float32."""
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
+    _ = cell.salt
     check_precision(cell)
 
 

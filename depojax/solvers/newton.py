@@ -89,7 +89,11 @@ class _Try(eqx.Module):
 
 
 def find_root(
-    system: AbstractSystem, guess: PyTree, target: Scalar, inner: PyTree = None
+    system: AbstractSystem,
+    guess: PyTree,
+    target: Scalar,
+    inner: PyTree = None,
+    max_steps: int = _MAX_STEPS,
 ) -> Root:
     """x with ‖R(x)‖₂ ≤ target, from a guess. No derivative: see `followed`.
 
@@ -98,7 +102,7 @@ def find_root(
 
     def unfinished(state):
         *_, steps, _, over = state
-        return ~over & (steps <= _MAX_STEPS)
+        return ~over & (steps <= max_steps)
 
     def improve(state):
         # A step is tried first and thought of last: what is large stands here once.

@@ -1,0 +1,362 @@
+"""Preconditioners of the ions' equations.
+
+A column of cells is inverted at once: block by block along z, with the collector's
+potential as a border.
+
+Else a few scalar systems one after the other, each by a multigrid cycle on what those
+before have left. Between them they hold all that makes the system stiff:
+
+    current   (λ² /(a D₀) + Σ z² D c) ∇²     potential alone. From Σ z_k (ions) + Gauss'
+                                             law: what is stored drops out of that sum
+    ions      V/a − ∇·D e^{−Φ} ∇ e^{Φ}       each by itself, in e^{Φ} c: symmetric
+    Gauss     λ² ∇² + Σ z² c                 potential with the ions that follow it at
+                                             equilibrium, c_k → c_k − z_k c_k φ
+
+The first is what holds at lengths beyond λ_D and for long times, the last what holds
+within the double layer: between them the exact Schur complement of the potential.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Scalar, static
+from depojax.problems.ion_model import IonCells, IonFields, IonModel
+from depojax.problems.ion_tangent import IonTangent
+from depojax.solvers.block_tridiagonal import BlockTridiagonal
+from depojax.solvers.gmres import AbstractPreconditioner
+from depojax.solvers.multigrid import Cycle, build_hierarchy
+from depojax.solvers.stencil import FaceStencil, interior, laid_out
+from depojax.solvers.trees import chosen, plus
+
+_FARTHEST = 40.0  # Φ of a cell against the middle one, as far as it counts
+
+
+class Column(AbstractPreconditioner):
+    """The inverse of a column's Jacobian."""
+
+    blocks: BlockTridiagonal
+    beside: Array  # what the collector's potential does to each cell: (z, unknowns)
+    along: Array  # what each cell does to the collector's equation
+    corner: Scalar
+    transposed: bool = static(default=False)
+
+    def transpose(self) -> "Column":
+        return dataclasses.replace(self, transposed=not self.transposed)
+
+    def __call__(self, residual: IonFields) -> IonFields:
+        b = jnp.concatenate([residual.c, residual.potential[None]])[:, 0, 0, :].T
+        blocks, beside, along = self.blocks, self.beside, self.along
+        if self.transposed:
+            blocks, beside, along = blocks.transpose(), along, beside
+        solved = blocks.solve(jnp.stack([b, beside], axis=-1))
+        own, border = solved[..., 0], solved[..., 1]
+        rest = residual.collector - jnp.sum(along * own)
+        collector = rest / (self.corner - jnp.sum(along * border))
+        fields = (own - collector * border).T[:, None, None, :]
+        return IonFields(fields[:-1], fields[-1], collector)
+
+
+class OneByOne(AbstractPreconditioner):
+    """Multigrid cycles for one scalar system after the other."""
+
+    jacobian: IonTangent
+    like: IonFields
+    cycles: Cycle  # stacked
+    leads: Array  # what each sees of the equations: (systems, ions + 1)
+    follows: Array  # what its result is for the fields: (systems, ions + 1, x, y, z)
+    weights: Array  # of the equations: (ions + 1, x, y, z); 0 where there is none
+    stiffness: tuple[Scalar, Scalar]  # of the collector alone, of all potentials
+    by_current: Bool[Array, ""]
+    transposed: bool = static(default=False)
+
+    def transpose(self) -> "OneByOne":
+        return dataclasses.replace(self, transposed=not self.transposed)
+
+    def __call__(self, residual: IonFields) -> IonFields:
+        model = self.jacobian.model
+        operator = self.jacobian
+        if self.transposed:
+            turned = jax.linear_transpose(self.jacobian, self.like)
+
+            def operator(x):
+                return turned(x)[0]
+
+        dry = IonFields(
+            jnp.where(model.in_pore, 0.0, residual.c / model.current_scale),
+            jnp.where(model.in_pore, 0.0, residual.potential / model.current_scale),
+            jnp.zeros_like(residual.collector),
+        )
+
+        def left(x):
+            return plus(residual, -1, operator(x))
+
+        def improve(x, now):
+            cycle, lead, follow = now
+            if self.transposed:
+                step = self._turned(left(x), cycle, lead, follow)
+            else:
+                step = self._step(left(x), cycle, lead, follow)
+            return plus(x, 1, step), None
+
+        systems = (self.cycles, self.leads, self.follows)
+        x = dry
+        if not self.transposed:
+            x = plus(x, 1, self._shapes(left(x)))
+        x, _ = jax.lax.scan(improve, x, systems, reverse=self.transposed)
+        if self.transposed:
+            x = plus(x, 1, self._shapes(left(x)))
+        return x
+
+    def _step(self, r: IonFields, cycle: Cycle, lead: Array, follow: Array):
+        seen = self.weights * jnp.concatenate([r.c, r.potential[None]])
+        found = cycle(jnp.tensordot(lead, seen, axes=1))
+        moved = follow * found
+        return IonFields(moved[:-1], moved[-1], jnp.zeros_like(r.collector))
+
+    def _turned(self, r: IonFields, cycle: Cycle, lead: Array, follow: Array):
+        seen = follow * jnp.concatenate([r.c, r.potential[None]])
+        found = cycle(jnp.sum(seen, 0))
+        moved = self.weights * lead[:, None, None, None] * found
+        return IonFields(moved[:-1], moved[-1], jnp.zeros_like(r.collector))
+
+    def _shapes(self, r: IonFields) -> IonFields:
+        """The collector's potential alone, and all potentials with it."""
+        wet = jnp.where(self.jacobian.model.in_pore, 1.0, 0.0)
+        nothing = jax.tree.map(jnp.zeros_like, r)
+        lead = self.weights * self.leads[0][:, None, None, None]
+        alone, together = self.stiffness
+        if self.transposed:
+            whole = (r.collector + jnp.sum(wet * r.potential)) / together
+            shift = lead * whole
+            moved = IonFields(shift[:-1], shift[-1], r.collector / alone + whole)
+        else:
+            charge = jnp.sum(lead * jnp.concatenate([r.c, r.potential[None]]))
+            whole = (r.collector + charge) / together
+            moved = IonFields(nothing.c, wet * whole, r.collector / alone + whole)
+        imposed = r.collector / self.jacobian.model.current_scale
+        held = dataclasses.replace(nothing, collector=imposed)
+        return chosen(self.by_current, moved, held)
+
+
+def inverse_of(tangent: IonTangent, x: IonFields) -> AbstractPreconditioner:
+    """Roughly the inverse of the Jacobian of a stage at x."""
+    nx, ny, _ = tangent.model.grid.shape
+    return _column(tangent) if (nx, ny) == (1, 1) else _one_by_one(tangent, x)
+
+
+def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
+    model, still = tangent.model, tangent.still
+    n = len(model.charges)
+    z = jnp.asarray(model.charges, x.c.dtype)
+    wet = jnp.where(model.in_pore, 1.0, 0.0)
+    per_time = 1 / (tangent.a * model.reference_diffusivity)
+    phi = model.driving(x.c, x.potential)
+    # Φ against its middle: what is far beyond has no ions to speak of.
+    middle = jnp.mean(phi, (1, 2, 3), keepdims=True)
+    boltzmann = jnp.exp(jnp.clip(middle - phi, -_FARTHEST, _FARTHEST))
+    slopes = _Losses.of(tangent, per_time)
+    mass = jnp.where(still, model.current_scale, wet * tangent.storage)
+    following = jnp.where(still, 0.0, -model.z * jnp.maximum(x.c, 0))
+    screened = -model.pore_volume * jnp.sum(model.z * following, 0)
+    losses = [
+        wet * (per_time * slopes.charge + slopes.host + slopes.far),
+        *(wet * boltzmann * (mass + slopes.ions)),
+        wet * (slopes.charge + screened),
+    ]
+    systems = zip(losses, _systems(tangent, boltzmann, per_time), strict=True)
+    cycles = [_cycle(model, *each) for each in systems]
+    eye = jnp.eye(n + 1, dtype=x.c.dtype)
+    current = jnp.append(jnp.where(still, 0.0, z), per_time)
+    nothing = jnp.zeros((n + 1, *x.potential.shape), x.c.dtype)
+    follows = [nothing.at[n].set(wet)]
+    follows += [nothing.at[k].set(wet * boltzmann[k]) for k in range(n)]
+    follows.append(nothing.at[n].set(wet).at[:n].set(wet * following))
+    weights = jnp.where(still, 1.0, tangent.weight)
+    weights = jnp.concatenate([weights, model.poisson_scale[None]])
+    far = jnp.sum(wet * (slopes.far + per_time * slopes.far_charge))
+    return OneByOne(
+        jacobian=tangent,
+        like=x,
+        cycles=jax.tree.map(lambda *k: jnp.stack(k), *cycles),
+        leads=jnp.stack([current, *eye]),
+        follows=jnp.stack(follows),
+        weights=wet / weights,
+        stiffness=(_of_collector(tangent)[1], jnp.where(far > 0, far, jnp.inf)),
+        by_current=tangent.by_current,
+    )
+
+
+class _Losses(eqx.Module):
+    """What electrodes and bath add to the diagonals, per cell."""
+
+    charge: Cells  # of Gauss' law [m³]
+    far_charge: Cells  # of that the bath's and the counter electrode's [m³]
+    host: Cells  # charge by potential, that the working electrode takes [m]
+    far: Cells  # the same of counter electrode and bath [m]
+    ions: IonCells  # each ion by itself [m]
+
+    @classmethod
+    def of(cls, tangent: IonTangent, per_time: Scalar) -> "_Losses":
+        model, local = tangent.model, tangent.local
+        z = jnp.asarray(model.charges, tangent.storage.dtype)
+        none = jnp.zeros_like(tangent.storage)
+        charge = far_charge = none
+        if not model.neutral:
+            for surface in model.surfaces:
+                own = surface.into_cells(model.charge_of(surface), none.shape)
+                charge = charge + own
+            far_charge = own
+            if model.far is not None:
+                top = model.far * model.square[..., -1]
+                charge = charge.at[..., -1].add(top)
+                far_charge = far_charge.at[..., -1].add(top)
+        plated = z[model.plated]
+        host = plated * tangent.host_share[1]
+        far = plated * local.by_potential - host
+        ions = jnp.zeros_like(local.by_ions)
+        ions = ions.at[model.plated].add(local.by_ions[model.plated])
+        if tangent.bath is not None:
+            by_own, by_phi = tangent.bath.by_own, tangent.bath.by_driving
+            through = jnp.tensordot(jnp.square(z), by_phi, axes=1)
+            far = far.at[..., -1].add(through)
+            ions = ions.at[..., -1].add(by_own)
+        host, far, ions = (
+            jnp.where(tangent.still, 0.0, jnp.maximum(k, 0)) for k in (host, far, ions)
+        )
+        return cls(charge, far_charge, host, far, ions)
+
+
+def _systems(
+    tangent: IonTangent, boltzmann: IonCells, per_time: Scalar
+) -> list[FaceStencil]:
+    """Conductances between cells of all systems, see above."""
+    model, still = tangent.model, tangent.still
+    shape, periodic = model.grid.shape, model.grid.periodic
+    z = jnp.asarray(model.charges, boltzmann.dtype)
+    weighted = jnp.stack([laid_out(b, periodic) for b in boltzmann])
+    current, ions, gauss = [], [], []
+    for slopes, g in zip(tangent.faces, model.screening.faces, strict=True):
+        gauss.append(0 * g if model.neutral else g)
+        by_field = moving = jnp.broadcast_to(0 * g, weighted.shape)
+        if slopes is not None:
+            by_field = jnp.where(still, 0.0, -slopes.driven)
+            moving = jnp.where(still, 0.0, slopes.here * weighted)
+        carried = jnp.tensordot(jnp.square(z), by_field, axes=1)
+        current.append(carried + per_time * gauss[-1])
+        ions.append(moving)
+    each = [[faces[k] for faces in ions] for k in range(len(z))]
+    return [
+        FaceStencil((faces[0], faces[1], faces[2]), shape, periodic)
+        for faces in (current, *each, gauss)
+    ]
+
+
+def _cycle(model: IonModel, loss: Cells, stencil: FaceStencil) -> Cycle:
+    """The W-cycle of  loss − ∇·(stencil ∇)."""
+    hierarchy = build_hierarchy(model.grid, None, loss, stencil, jnp.float32)
+    return hierarchy.cycle(jnp.zeros((), jnp.float32))
+
+
+def _column(tangent: IonTangent) -> Column:
+    """The blocks of a column, row by row of what `IonTangent` does."""
+    model, shape = tangent.model, tangent.model.grid.shape
+    n, cells = len(model.charges), shape[2]
+    dtype = tangent.storage.dtype
+    scale = model.current_scale
+
+    def line(field: Array) -> Array:
+        return field[..., 0, 0, :]
+
+    def of_faces(padded: Array) -> Array:
+        return interior(padded, shape)[0, 0]
+
+    faces = tangent.faces[2]
+    driving = jnp.zeros((cells, n, n + 1), dtype)  # ∂Φ_k/∂(c_j, φ)
+    driving = driving.at[:, :, n].set(jnp.asarray(model.charges, dtype))
+    if tangent.crowding is not None:
+        driving = driving.at[:, :, :n].add(line(tangent.crowding).T[:, None, :])
+    own = jnp.zeros((cells, n + 1, n + 1), dtype)
+    above, below = own, own
+    ions = jnp.arange(n)
+    if faces is not None:
+        # δF of the face above each cell by the cell's own fields, and by those above.
+        a, b, s = (
+            jax.vmap(of_faces)(part).T
+            for part in (faces.here, faces.above, faces.driven)
+        )
+        up = jnp.roll(driving, -1, 0)
+        by_own = (-s[:, :, None] * driving).at[:, ions, ions].add(a)
+        by_above = (s[:, :, None] * up).at[:, ions, ions].add(-b)
+        own = own.at[:, :n].add(by_own).at[1:, :n].add(-by_above[:-1])
+        above = above.at[:, :n].add(by_above)
+        below = below.at[1:, :n].add(-by_own[:-1])
+    stored = line(tangent.storage)
+    own = own.at[:, ions, ions].add(stored[:, None])
+    local = tangent.local
+    p = model.plated
+    own = own.at[:, p, :n].add(line(local.by_ions).T)
+    own = own.at[:, p, n].add(line(local.by_potential))
+    if tangent.bath is not None:
+        by_own, by_phi = tangent.bath.by_own[:, 0, 0], tangent.bath.by_driving[:, 0, 0]
+        own = own.at[-1, ions, ions].add(by_own)
+        own = own.at[-1, :n].add(by_phi[:, None] * driving[-1])
+    # Gauss's law.
+    volume = line(model.pore_volume)
+    z = jnp.asarray(model.charges, dtype)
+    own = own.at[:, n, :n].add(-volume[:, None] * z)
+    collector = jnp.zeros((cells, n + 1), dtype)
+    if not model.neutral:
+        g = of_faces(model.screening.faces[2])
+        own = own.at[:, n, n].add(g).at[1:, n, n].add(g[:-1])
+        above = above.at[:, n, n].add(-g)
+        below = below.at[1:, n, n].add(-g[:-1])
+        counter = model.counter
+        for surface in model.surfaces:
+            charge = surface.into_cells(model.charge_of(surface), shape)
+            own = own.at[:, n, n].add(line(charge))
+            if surface is not counter:
+                collector = collector.at[:, n].add(-line(charge))
+        if model.far is not None:
+            top = (model.far * model.square[..., -1])[0, 0]
+            own = own.at[-1, n, n].add(top)
+    collector = collector.at[:, p].add(line(local.by_collector))
+    weight = jnp.concatenate([tangent.weight, model.poisson_scale[None]])
+    weight = line(weight).T
+    own, above, below = (weight[..., None] * k for k in (own, above, below))
+    collector = weight * collector
+    # Where nothing moves, and where there is no electrolyte.
+    eye = jnp.eye(n + 1, dtype=dtype)
+    still = tangent.still
+    idle = scale * eye[:n]
+    own = own.at[:, :n].set(jnp.where(still, idle, own[:, :n]))
+    above, below = (
+        k.at[:, :n].set(jnp.where(still, 0, k[:, :n])) for k in (above, below)
+    )
+    collector = collector.at[:, :n].set(jnp.where(still, 0, collector[:, :n]))
+    dry = ~line(model.in_pore)[:, None, None]
+    own = jnp.where(dry, scale * eye, own)
+    above, below = (jnp.where(dry, 0, k) for k in (above, below))
+    collector = jnp.where(dry[..., 0], 0, collector)
+    along, corner = _of_collector(tangent)
+    blocks = BlockTridiagonal(below, own, above)
+    return Column(blocks, collector, along, corner)
+
+
+def _of_collector(tangent: IonTangent) -> tuple[Array, Scalar]:
+    """The collector's equation: what each cell does in it, and its own potential."""
+    model, scale = tangent.model, tangent.model.current_scale
+    z = model.charges[model.plated]
+    by_ions, by_potential, by_collector = tangent.host_share
+    charged = jnp.zeros_like(by_potential)
+    for surface in (model.host, model.floor):
+        own = model.charge_of(surface) / model.reference_diffusivity / tangent.a
+        charged = charged + surface.into_cells(own, by_potential.shape)
+    along = jnp.concatenate([-z * by_ions, -(charged + z * by_potential)[None]])
+    along = along[:, 0, 0, :].T
+    corner = jnp.sum(charged) - z * jnp.sum(by_collector)
+    imposed = tangent.by_current
+    return jnp.where(imposed, along, 0.0), jnp.where(imposed, corner, scale)

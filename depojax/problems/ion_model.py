@@ -1,0 +1,397 @@
+"""Any number of ions in a cell, with space charge or without.
+
+    ∂(ε c_k)/∂t = −∇·N_k − a N_k,wall,   N_k = −D_k (∇c_k + c_k ∇Φ_k)
+    −∇·(ε₀ ε_r ∇φ) = F Σ z_k c_k + ρ,    or  0 = F Σ z_k c_k + ρ  where neutral
+    Φ_k = z_k F φ/(RT) − ln(1 − Σ v_j c_j)
+
+Scharfetter–Gummel fluxes between the cells; v_j is the molar volume of an ion that
+takes up room. At the metal (host, open collector, counter) only the plated ion
+passes, with i = f(φ_s − φ_w − U, c_w), known from the ion's own flux over the last half
+cell; the electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern
+layer of thickness λ_S = ε₀ε_r/C_S if there is one:
+
+    φ_w = φ_s − (φ_s − φ_P) λ_S/(λ_S + δ)
+
+In a neutral solution φ_w follows from the ions' own balance, see `_neutral_wall`.
+
+In numbers the unknowns are c_k/c₀ and φF/(RT), c₀ that of the plated ion; currents are
+divided by z F c₀ D₀ of that ion, and equations are written per cell [m].
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from depojax._types import Cells, Scalar, as_float, static
+from depojax.fv.grid import Grid
+from depojax.fv.scharfetter_gummel import bernoulli
+from depojax.physics.interface import AtWall, at_wall
+from depojax.physics.kinetics import AbstractKinetics, Blocking, Reversible
+from depojax.solvers.stencil import (
+    FaceStencil,
+    Padded,
+    interior,
+    laid_out,
+    neighbour,
+    rows,
+    stored,
+    wrapped,
+)
+from depojax.units import FARADAY, GAS_CONSTANT
+
+_LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
+_CROWDED = 1e-3  # share of the volume that ions leave at least
+_MIXED, _ALONE = 0.4, 0.6  # charge per charges, where a space charge begins
+
+IonCells = Float[Array, "ions x y z"]
+
+
+class IonFields(eqx.Module):
+    """The unknowns of a step."""
+
+    c: IonCells  # c_k/c₀ [-]
+    potential: Cells  # φ F/(RT) [-]
+    collector: Scalar  # V F/(RT) [-]
+
+
+class Electrode(eqx.Module):
+    """A metal surface, in all cells or in one layer of them."""
+
+    kinetics: AbstractKinetics
+    area: Array  # true area per cell [m²]
+    reach: Array  # from the cell's centre to the metal [m]
+    film: Array  # area resistance [Ω m²]
+    layer: int | None = static(default=None)  # along z; None: all cells
+
+    def of(self, field: Array) -> Array:
+        """The cells of a field at this surface."""
+        return field if self.layer is None else field[..., self.layer]
+
+    def into_cells(self, values: Array, shape: tuple[int, ...]) -> Array:
+        """`values` at the surface as a field that is zero elsewhere."""
+        if self.layer is None:
+            return values
+        whole = (*values.shape[:-2], *shape)
+        return jnp.zeros(whole, values.dtype).at[..., self.layer].set(values)
+
+
+class Passing(eqx.Module):
+    """What passes the three metal surfaces."""
+
+    host: AtWall
+    floor: AtWall
+    counter: AtWall
+
+    def __iter__(self):
+        return iter((self.host, self.floor, self.counter))
+
+
+class IonModel(eqx.Module):
+    """The discrete cell: geometry, ions, surfaces."""
+
+    grid: Grid
+    temperature: Scalar  # [K]
+    diffusion: Float[Array, " ions"]  # D_k/D₀ [-]
+    bulk: Float[Array, " ions"]  # c_k/c₀ in a bath and at the start [-]
+    room: Float[Array, " ions"]  # N_A a_k³ c₀ [-]
+    unit: Scalar  # z F c₀ D₀ of the plated ion [A m-1]
+    concentration: Scalar  # c₀ [mol m-3]
+    pore_volume: Cells  # [m³]
+    reference_diffusivity: Scalar  # D₀ of the plated ion [m² s⁻¹]
+    faces: FaceStencil  # conductances between the cells [m]
+    screening: FaceStencil  # λ² times the same, λ² = ε₀ε_r RT/(F²c₀) [m³]
+    square: Cells  # λ² of the cells [m²]
+    fixed_charge: Cells  # ρ/(F c₀) [-]
+    far: Array | None  # conductances of the top faces to a bath [m]
+    host: Electrode
+    floor: Electrode
+    counter: Electrode
+    stern: Scalar  # thickness of the Stern layer λ_S [m]
+    in_pore: Bool[Array, "x y z"]
+    charges: tuple[int, ...] = static()
+    plated: int = static()  # which of the ions
+    neutral: bool = static()
+    crowded: bool = static()  # ions take up room
+    # Kinetics see the potential behind the Stern layer and the ions there (Frumkin);
+    # else those in the middle of the last cell.
+    frumkin: bool = static()
+
+    @property
+    def thermal_voltage(self) -> Scalar:
+        """RT/F [V]."""
+        return GAS_CONSTANT * self.temperature / FARADAY
+
+    @property
+    def z(self) -> Float[Array, "ions 1 1 1"]:
+        """z of all ions, to multiply fields."""
+        return jnp.asarray(self.charges, self.bulk.dtype)[:, None, None, None]
+
+    @property
+    def current_scale(self) -> Scalar:
+        """What currents in numbers [m] are like: near a limiting current."""
+        x, y, z = self.grid.lengths
+        return jax.lax.stop_gradient(x * y / z)
+
+    @property
+    def storage(self) -> Cells:
+        """What a cell stores per c/c₀ [m s]."""
+        return self.pore_volume / self.reference_diffusivity
+
+    @property
+    def surfaces(self) -> tuple[Electrode, Electrode, Electrode]:
+        """Host, open collector, counter electrode."""
+        return self.host, self.floor, self.counter
+
+    @property
+    def poisson_scale(self) -> Cells:
+        """What the potential's equation is multiplied by [m⁻²]: one size for all."""
+        if self.neutral:
+            return self.current_scale / self._safe(self.pore_volume)
+        own = interior(stored(self.screening.total()), self.grid.shape)
+        per_cell = jax.lax.stop_gradient(self.pore_volume + own)
+        return self.current_scale / self._safe(per_cell)
+
+    def ion_scale(self, a: Scalar) -> IonCells:
+        """What the ions' equations are multiplied by [-]: one size for all cells.
+
+        Else the thin cells of a double layer outweigh all that happens elsewhere.
+        """
+        own = interior(stored(self.faces.total()), self.grid.shape)
+        for surface in self.surfaces:
+            way = jnp.where(surface.area > 0, surface.area / surface.reach, 0.0)
+            own = own + surface.into_cells(way, own.shape)
+        if self.far is not None:
+            own = own.at[..., -1].add(self.far)
+        per_ion = self.diffusion[:, None, None, None] * own + self.storage / a
+        return jax.lax.stop_gradient(self.current_scale / self._safe(per_ion))
+
+    def _safe(self, values: Cells) -> Cells:
+        return jnp.where(self.in_pore, jnp.where(values > 0, values, 1.0), 1.0)
+
+    def driving(self, c: IonCells, potential: Cells) -> IonCells:
+        """Φ_k."""
+        phi = self.z * potential
+        if not self.crowded:
+            return phi
+        return phi - jnp.log(self._room_left(c))
+
+    def _room_left(self, c: IonCells) -> Cells:
+        taken = jnp.tensordot(self.room, c, axes=1)
+        return jnp.maximum(1 - taken, _CROWDED)
+
+    def crowding(self, c: IonCells) -> IonCells | None:
+        """∂Φ_k/∂c_j, the same for all k; None: ions are points."""
+        if not self.crowded:
+            return None
+        left = self._room_left(c)
+        return self.room[:, None, None, None] / left
+
+    def through_faces(self, values: Array, axis: int) -> Padded:
+        """What passes the faces above the cells, in memory with its ghosts."""
+        x, y, z = (self.grid.periodic[a] and a == axis for a in range(3))
+        return wrapped(stored(values), (x, y, z), self.grid.shape)
+
+    def outflow(self, c: IonCells, potential: Cells) -> IonCells:
+        """What leaves each cell to the cells around it, of every ion [m]."""
+        shape, periodic = self.grid.shape, self.grid.periodic
+        phi = self.driving(c, potential)
+
+        def one(c, phi, D):
+            c, phi = laid_out(c, periodic), laid_out(phi, periodic)
+            total = jnp.zeros_like(rows(c))
+            for axis in range(3):
+                if shape[axis] == 1 and not periodic[axis]:
+                    continue
+                w = neighbour(phi, axis, 1, shape) - rows(phi)
+                up = bernoulli(w)
+                flux = rows(c) * up - neighbour(c, axis, 1, shape) * (up + w)
+                flux = D * rows(self.faces.faces[axis]) * flux
+                flux = self.through_faces(flux, axis)
+                total = total + rows(flux) - neighbour(flux, axis, -1, shape)
+            return interior(stored(total), shape)
+
+        out = [one(*each) for each in zip(c, phi, self.diffusion, strict=True)]
+        out = jnp.stack(out)
+        if self.far is None:
+            return out
+        return out.at[..., -1].add(self.into_bath(c[..., -1], phi[..., -1]))
+
+    def into_bath(self, c: Array, phi: Array) -> Array:
+        """What leaves the top cells into a bath at φ = 0 [m]."""
+        bulk = self.bulk[:, None, None]
+        outside = 0 * bulk
+        if self.crowded:
+            outside = outside - jnp.log(1 - jnp.sum(self.room * self.bulk))
+        w = outside - phi
+        up = bernoulli(w)
+        g = self.diffusion[:, None, None] * as_float(self.far)
+        return g * (c * up - bulk * (up + w))
+
+    def passing(
+        self, x: IonFields, guess: Passing | None = None, known: Passing | None = None
+    ) -> Passing:
+        """What passes the surfaces, from a guess; or `known`, followed."""
+
+        def at(name: str, metal: Scalar) -> AtWall:
+            start = None if guess is None else getattr(guess, name).current
+            held = None if known is None else getattr(known, name)
+            return self._at(getattr(self, name), x, metal, start, held)
+
+        none = jnp.zeros_like(x.collector)
+        return Passing(
+            at("host", x.collector), at("floor", x.collector), at("counter", none)
+        )
+
+    def _at(
+        self,
+        surface: Electrode,
+        x: IonFields,
+        metal: Scalar,
+        guess: Array | None,
+        known: AtWall | None,
+    ) -> AtWall:
+        """Current [A m⁻²] and concentration [mol m⁻³] at a surface."""
+        k, c0, scale = self.plated, self.concentration, self.thermal_voltage
+        z = self.charges[k]
+        c, phi = surface.of(x.c), surface.of(x.potential)
+        if isinstance(surface.kinetics, Blocking):
+            return AtWall(0 * phi, c0 * jnp.maximum(c[k], 0))
+        # i = unit × number / distance: what one ampere per area does over `reach`.
+        number = surface.reach / self.unit / self.diffusion[k]
+        if self.neutral or not self.frumkin:
+            wet, fall, drop = jnp.maximum(c[k], _LEAST), *self._neutral_wall(c)
+            if not self.neutral:
+                # Seen from the middle of the cell: nothing happens on the way.
+                fall, drop = 0.0 * fall, 0.0 * drop
+            at, G, psi = phi, number * fall, drop + 1 / z
+        else:
+            at = metal - (metal - phi) * self.stern_share(surface)
+            w = z * (at - phi)
+            up = bernoulli(w)
+            if isinstance(surface.kinetics, Reversible):
+                return self._held(surface, c[k], metal - at, up, w)
+            # The ion's flux over the half cell, solved for the ions at the wall.
+            wet = jnp.maximum(c[k] * jnp.exp(-w), _LEAST)
+            G, psi = number / (up + w), 1.0 / z
+        reference = self._reference(surface.kinetics)
+        driving = scale * (metal - at - jnp.log(c0 * wet / reference) / z)
+        return at_wall(
+            surface.kinetics,
+            driving,
+            c0 * wet,
+            self.temperature,
+            resistance=surface.film,
+            depletion=c0 * G,
+            diffusion_potential=scale * psi,
+            guess=guess,
+            known=known,
+        )
+
+    def _held(self, surface: Electrode, c: Array, stern: Array, up: Array, w: Array):
+        """A reversible electrode keeps the ions behind its Stern layer."""
+        held = self._reference(surface.kinetics) / self.concentration
+        held = held * jnp.exp(self.charges[self.plated] * stern)
+        flux = self.diffusion[self.plated] * (c * up - held * (up + w))
+        current = jnp.where(surface.area > 0, self.unit * flux / surface.reach, 0.0)
+        return AtWall(current, self.concentration * held + 0 * current)
+
+    def _neutral_wall(self, c: Array) -> tuple[Array, Array]:
+        """How the wall of a neutral solution differs from the cell before it.
+
+        No ion but the plated one, 1, passes: Σ z c' = 0 and c_k' = −z_k c_k φ' give
+
+            c₁' = −(N₁/D₁) S/(S + z₁²c₁),   φ' = z₁ c₁'/S,   S = Σ_{k≠1} z_k² c_k
+
+        Returned: the first factor, and dφ/d ln c₁.
+        """
+        z = jnp.asarray(self.charges, c.dtype)
+        squares = (z**2)[:, None, None] if c.ndim == 3 else (z**2)[:, None, None, None]
+        wet = jnp.maximum(c, _LEAST)
+        own = squares[self.plated] * wet[self.plated]
+        others = jnp.maximum(jnp.sum(squares * wet, 0) - own, _LEAST)
+        return others / (others + own), own / others / z[self.plated]
+
+    def _reference(self, kinetics: AbstractKinetics) -> Scalar:
+        """c at which metal and solution have one potential [mol m⁻³]."""
+        if isinstance(kinetics, Reversible) and kinetics.concentration is not None:
+            return kinetics.concentration
+        return self.concentration
+
+    def stern_share(self, surface: Electrode) -> Array:
+        """(φ_s − φ_w)/(φ_s − φ_P)."""
+        whole = self.stern + surface.reach
+        return self.stern / jnp.where(whole > 0, whole, 1.0)
+
+    def charge_of(self, surface: Electrode) -> Array:
+        """Charge on a surface per potential over the cell before it, / (F c₀) [m³]."""
+        if self.neutral:
+            return jnp.zeros_like(surface.area)
+        square = surface.of(self.square)
+        return surface.area * square / (self.stern + surface.reach)
+
+    def electrode_charge(self, x: IonFields) -> Scalar:
+        """Charge of the working electrode over F c₀ D₀ [m s]."""
+        total = jnp.zeros_like(x.collector)
+        for surface in (self.host, self.floor):
+            across = x.collector - surface.of(x.potential)
+            total = total + jnp.sum(self.charge_of(surface) * across)
+        return total / self.reference_diffusivity
+
+    def balances(self, x: IonFields, passing: Passing) -> tuple[IonCells, Cells]:
+        """What each cell loses of every ion [m], and Gauss's law [m³]."""
+        shape = self.grid.shape
+        lost = self.outflow(x.c, x.potential)
+        taken = sum(
+            surface.into_cells(surface.area * wall.current, shape) / self.unit
+            for surface, wall in zip(self.surfaces, passing, strict=True)
+        )
+        lost = lost.at[self.plated].add(taken)
+        charge = jnp.sum(self.z * x.c, 0) + self.fixed_charge
+        if self.neutral:
+            return lost, -self.pore_volume * charge
+        gauss = self.displacement(x.potential, (x.collector, 0 * x.collector))
+        return lost, gauss - self.pore_volume * charge
+
+    def displacement(self, potential: Cells, metals: tuple[Scalar, Scalar]) -> Cells:
+        """λ² ∮ −∇φ over the faces of each cell, metal and bath included [m³]."""
+        shape = self.grid.shape
+        u = laid_out(potential, self.grid.periodic)
+        out = interior(stored(self.screening.outflow(u)), shape)
+        working, counter = metals
+        for surface, metal in zip(
+            self.surfaces, (working, working, counter), strict=True
+        ):
+            own = self.charge_of(surface) * (surface.of(potential) - metal)
+            out = out + surface.into_cells(own, shape)
+        if self.far is not None:
+            top = self.far * self.square[..., -1] * potential[..., -1]
+            out = out.at[..., -1].add(top)
+        return out
+
+    def layer_thickness(self, c: IonCells) -> Scalar:
+        """Of the space charge: volume where it rules, per plated area [m].
+
+        That is where ions of one sign have more than half of all charges to themselves
+        (from 0.4 to 0.6 a growing part of the volume counts).
+        """
+        charge = jnp.abs(jnp.sum(self.z * c, 0) + self.fixed_charge)
+        all_charges = jnp.sum(jnp.abs(self.z) * c, 0)
+        share = charge / jnp.where(all_charges > 0, all_charges, 1.0)
+        counted = jnp.clip((share - _MIXED) / (_ALONE - _MIXED), 0.0, 1.0)
+        area = jnp.sum(self.host.area) + jnp.sum(self.floor.area)
+        return jnp.sum(counted * self.pore_volume) / area
+
+    def faradaic(self, passing: Passing) -> Scalar:
+        """Charge that the working electrode takes from ions, over F c₀ D₀ [m]."""
+        host, floor = (
+            jnp.sum(surface.area * wall.current)
+            for surface, wall in zip(
+                (self.host, self.floor), (passing.host, passing.floor), strict=True
+            )
+        )
+        return self.charges[self.plated] * (host + floor) / self.unit
+
+    def per_footprint(self, current: Scalar) -> Scalar:
+        """A current over F c₀ D₀ [m] as a current density [A m⁻²]."""
+        return current * (self.unit / self.charges[self.plated] / self.grid.footprint)

@@ -1,0 +1,212 @@
+"""The derivative of the ions' equations, as coefficients of faces and cells.
+
+A flux through a face depends on the two cells beside it,
+
+    δF = a δc_P − b δc_N + s (δΦ_N − δΦ_P),
+
+and a reaction on the cell before the metal.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from depojax._types import Cells, Scalar
+from depojax.fv.scharfetter_gummel import bernoulli, bernoulli_slope
+from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
+from depojax.solvers.stencil import (
+    Padded,
+    interior,
+    laid_out,
+    neighbour,
+    rows,
+    stored,
+)
+
+
+class IonFaces(eqx.Module):
+    """How the flux of every ion through the faces above the cells follows the fields.
+
+    Padded arrays with the ions along a first axis [m].
+    """
+
+    here: Array  # a
+    above: Array  # b
+    driven: Array  # s
+
+
+class Local(eqx.Module):
+    """What depends on a cell's own fields alone [m]."""
+
+    by_ions: Array  # of the plated ion's balance, per c_j: (ions, x, y, z)
+    by_potential: Cells
+    by_collector: Cells
+
+
+class BathSlopes(eqx.Module):
+    """Of what leaves the top cells into a bath [m]."""
+
+    by_own: Array  # per c_k: (ions, x, y)
+    by_driving: Array  # per Φ_k
+
+
+class IonTangent(eqx.Module):
+    """The Jacobian of a stage: a linear map from IonFields to IonFields."""
+
+    model: IonModel
+    faces: tuple[IonFaces | None, IonFaces | None, IonFaces | None]  # None: one cell
+    local: Local
+    host_share: tuple[Array, Array, Array]  # of `local` that the working electrode has
+    bath: BathSlopes | None
+    crowding: IonCells | None  # ∂Φ/∂c_j
+    storage: Cells  # over a [m]
+    weight: IonCells  # of the ions' equations
+    a: Scalar
+    still: Bool[Array, ""]  # no ion moves
+    by_current: Bool[Array, ""]
+
+    def __call__(self, x: IonFields) -> IonFields:
+        """J x."""
+        model, scale = self.model, self.model.current_scale
+        ions = self._outflow(x.c, self._driving(x.c, x.potential))
+        ions = ions + self.storage * x.c
+        taken = jnp.sum(self.local.by_ions * x.c, 0)
+        taken = taken + self.local.by_potential * x.potential
+        taken = taken + self.local.by_collector * x.collector
+        ions = ions.at[model.plated].add(taken)
+        ions = self.weight * ions
+        ions = jnp.where(self.still, scale * x.c, ions)
+        charge = -model.pore_volume * jnp.sum(model.z * x.c, 0)
+        if not model.neutral:
+            none = jnp.zeros_like(x.collector)
+            charge = charge + model.displacement(x.potential, (x.collector, none))
+        charge = model.poisson_scale * charge
+        return IonFields(
+            jnp.where(model.in_pore, ions, scale * x.c),
+            jnp.where(model.in_pore, charge, scale * x.potential),
+            jnp.where(self.by_current, -self._current(x), scale * x.collector),
+        )
+
+    def _current(self, x: IonFields) -> Scalar:
+        by_ions, by_potential, by_collector = self.host_share
+        taken = jnp.sum(by_ions * x.c) + jnp.sum(by_potential * x.potential)
+        taken = taken + jnp.sum(by_collector) * x.collector
+        charged = self.model.electrode_charge(x) / self.a
+        return self.model.charges[self.model.plated] * taken - charged
+
+    def _driving(self, c: IonCells, potential: Cells) -> IonCells:
+        phi = self.model.z * potential
+        if self.crowding is None:
+            return phi
+        return phi + jnp.sum(self.crowding * c, 0)
+
+    def _outflow(self, c: IonCells, phi: IonCells) -> IonCells:
+        model, shape = self.model, self.model.grid.shape
+        periodic = model.grid.periodic
+        out = []
+        for k in range(len(model.charges)):
+            u, drive = laid_out(c[k], periodic), laid_out(phi[k], periodic)
+            total = jnp.zeros_like(rows(u))
+            for axis, slopes in enumerate(self.faces):
+                if slopes is None:
+                    continue
+                rise = neighbour(drive, axis, 1, shape) - rows(drive)
+                flux = rows(slopes.here[k]) * rows(u)
+                flux = flux - rows(slopes.above[k]) * neighbour(u, axis, 1, shape)
+                flux = flux + rows(slopes.driven[k]) * rise
+                flux = model.through_faces(flux, axis)
+                total = total + rows(flux) - neighbour(flux, axis, -1, shape)
+            out.append(interior(stored(total), shape))
+        flows = jnp.stack(out)
+        if self.bath is None:
+            return flows
+        top = self.bath.by_own * c[..., -1] + self.bath.by_driving * phi[..., -1]
+        return flows.at[..., -1].add(top)
+
+
+def ion_tangent(
+    model: IonModel,
+    x: IonFields,
+    passing: Passing,
+    a: Scalar,
+    still: Bool[Array, ""],
+    by_current: Bool[Array, ""],
+) -> IonTangent:
+    """The Jacobian of a stage at x, from what passes the surfaces there."""
+    local, host_share = _local_slopes(model, x, passing)
+    shape, periodic = model.grid.shape, model.grid.periodic
+    phi = model.driving(x.c, x.potential)
+    faces = []
+    for axis in range(3):
+        if shape[axis] == 1 and not periodic[axis]:
+            faces.append(None)
+            continue
+        parts = [
+            _face_slopes(model, c, drive, D, axis)
+            for c, drive, D in zip(x.c, phi, model.diffusion, strict=True)
+        ]
+        faces.append(jax.tree.map(lambda *each: jnp.stack(each), *parts))
+    bath = None
+    if model.far is not None:
+        c, drive = x.c[..., -1], phi[..., -1]
+        one, none = jnp.ones_like(c), jnp.zeros_like(c)
+        by_own = jax.jvp(model.into_bath, (c, drive), (one, none))[1]
+        by_driving = jax.jvp(model.into_bath, (c, drive), (none, one))[1]
+        bath = BathSlopes(by_own, by_driving)
+    return IonTangent(
+        model=model,
+        faces=(faces[0], faces[1], faces[2]),
+        local=local,
+        host_share=host_share,
+        bath=bath,
+        crowding=model.crowding(x.c),
+        storage=model.storage / a,
+        weight=model.ion_scale(a),
+        a=a,
+        still=still,
+        by_current=by_current,
+    )
+
+
+def _face_slopes(model: IonModel, c: Cells, phi: Cells, D: Scalar, axis: int):
+    shape, periodic = model.grid.shape, model.grid.periodic
+    c, phi = laid_out(c, periodic), laid_out(phi, periodic)
+    w = neighbour(phi, axis, 1, shape) - rows(phi)
+    up = bernoulli(w)
+    g = D * rows(model.faces.faces[axis])
+    here, there = rows(c), neighbour(c, axis, 1, shape)
+    driven = here * bernoulli_slope(w) + there * bernoulli_slope(-w)
+
+    def kept(values: Array) -> Padded:
+        return model.through_faces(values, axis)
+
+    return IonFaces(kept(g * up), kept(g * (up + w)), kept(g * driven))
+
+
+def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
+    """Slopes of what the surfaces take of the plated ion; and the host's part."""
+    shape, n = model.grid.shape, len(model.charges)
+
+    def taken(c: IonCells, potential: Cells, collector: Scalar):
+        fields = IonFields(c, potential, collector)
+        return [
+            surface.into_cells(surface.area * wall.current, shape) / model.unit
+            for surface, wall in zip(
+                model.surfaces, model.passing(fields, known=passing), strict=True
+            )
+        ]
+
+    at = (x.c, x.potential, x.collector)
+    directions = jnp.eye(n + 2, dtype=x.c.dtype)
+
+    def along(way: Array):
+        dc = jnp.broadcast_to(way[:n, None, None, None], x.c.shape)
+        dp = jnp.broadcast_to(way[n], x.potential.shape)
+        host, floor, counter = jax.jvp(taken, at, (dc, dp, way[n + 1]))[1]
+        return host + floor, counter
+
+    working, counter = jax.vmap(along)(directions)
+    every = working + counter
+    local = Local(every[:n], every[n], every[n + 1])
+    return local, (working[:n], working[n], working[n + 1])
