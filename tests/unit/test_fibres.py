@@ -115,6 +115,7 @@ def test_mat_derivatives():
     check_gradient(area, 1.0, tolerance=1e-4)
 
 
+@pytest.mark.slow
 def test_levelset_derivatives(monkeypatch):
     monkeypatch.setattr(Scaffold, "from_levelset", lambda values, grid: values)
     weights = np.random.default_rng(0).random([n + 1 for n in SHAPE])

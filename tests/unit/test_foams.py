@@ -87,6 +87,7 @@ def test_distance_is_that_of_the_explicit_tessellation(skeleton, disorder, diame
     assert np.all(got[~near] > 0.14)
 
 
+@pytest.mark.slow
 def test_kelvin_struts_have_the_edge_length_of_truncated_octahedra():
     # 36 edges, each of three cells: 12 e per volume 8√2 e³, e = A/(2√2)
     cube = 64
@@ -165,6 +166,7 @@ def test_porosity_is_exact_and_both_phases_percolate(skeleton, porosity):
         assert sizes.max() > 0.97 * sizes.sum()
 
 
+@pytest.mark.slow
 def test_graded_porosity_and_pore_diameter():
     shape = (32, 32, 48)
     scaffold = foam(

@@ -390,6 +390,7 @@ def test_slopes_in_all_numbers(name, layer):
         np.testing.assert_allclose(reverse[k], difference, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_second_derivative():
     def current(drive):
         return solve(LAWS["asymmetric"], drive, 600.0, 1e-3, 0.5, 0.02)
@@ -443,7 +444,11 @@ def test_float32(name):
         (dj.Tafel(3.0, 0.4), dj.Tafel(10.0)),
         (dj.ButlerVolmer(25.0, 0.35, 0.6), dj.ButlerVolmer(100.0)),
         (dj.Marcus(150.0, 0.3 * eV), dj.Marcus(50.0, 0.5 * eV)),
-        (dj.MarcusHushChidsey(150.0, 0.3 * eV), dj.MarcusHushChidsey(90.0, 0.2 * eV)),
+        pytest.param(
+            dj.MarcusHushChidsey(150.0, 0.3 * eV),
+            dj.MarcusHushChidsey(90.0, 0.2 * eV),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda law: type(law).__name__,
 )

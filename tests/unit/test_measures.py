@@ -164,6 +164,7 @@ def test_cut_cells_of_a_plane_wall_are_one_cluster_each():
     assert percolates(scaffold, "pore", "x")
 
 
+@pytest.mark.slow
 def test_pore_sizes_of_straight_channels():
     pytest.importorskip("porespy")
     x, y = np.indices((24, 24))

@@ -227,7 +227,11 @@ def manufactured(n, neumann):
     return float(jnp.sqrt(jnp.sum(error**2 * grid.volumes))), float(jnp.max(abs(error)))
 
 
-@pytest.mark.parametrize("neumann", [False, True], ids=["values", "flux"])
+@pytest.mark.parametrize(
+    "neumann",
+    [pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["values", "flux"],
+)
 def test_manufactured_solution(neumann):
     """Second order on smoothly stretched cells, in the mean and at the worst place."""
     mean, worst = zip(*(manufactured(n, neumann) for n in (8, 16, 32)), strict=True)

@@ -73,6 +73,7 @@ def test_the_share_asked_for_is_depleted():
     assert "on 20 % of the metal" in later.message
 
 
+@pytest.mark.slow
 def test_the_limiting_current_of_a_share_depletes_that_share():
     """The even steady state at that current is below zero on the share, not beyond."""
     cell = gyroid_cell()

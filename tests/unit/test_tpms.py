@@ -106,6 +106,7 @@ def test_graded_period_integrates_the_phase():
     )
 
 
+@pytest.mark.slow
 def test_graded_period_and_porosity():
     shape = (24, 24, 64)
     constant = gyroid(shape, 1 * um, porosity=0.6, period=14 * um)
@@ -128,7 +129,9 @@ def test_graded_period_and_porosity():
     assert float(profile[-16:].mean()) == pytest.approx(0.875, abs=0.03)
 
 
-@pytest.mark.parametrize("kind", ["skeletal", "sheet"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("skeletal", marks=pytest.mark.slow), "sheet"]
+)
 def test_gradients(kind):
     def area(parameters):
         porosity, lower, upper, phase = parameters

@@ -80,6 +80,7 @@ def test_nothing_is_stripped_from_nothing(stripped):
     assert float(run.charge) == 0
 
 
+@pytest.mark.slow
 def test_held_potential_strips_what_there_is():
     cell = column(initial_deposit=100.0)
     run = dj.simulate(cell, "Hold at 0.05 V for 100 s")

@@ -86,7 +86,8 @@ def test_polymer_is_measured_as_known(cut):
     assert report(scaffold).solid_percolates == (True, True, True)
 
 
-@pytest.mark.parametrize("image", [fiberform, pytest.param(polymer, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("image", [fiberform, polymer])
 def test_the_staircase_has_about_half_as_much_area_again(image):
     ratio = float(image(True).total_surface_area / image(False).total_surface_area)
     assert 1 / 1.5 < ratio < 1 / 1.4

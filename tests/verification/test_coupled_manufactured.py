@@ -217,6 +217,7 @@ def left_over(balance, y, t):
     return {name: each / model.grid.volumes for name, each in r.items()}
 
 
+@pytest.mark.slow
 def test_exact_fields_solve_the_equations_to_second_order():
     # Beside the sides that are natural or held, a cell loses one order, and no more.
     means, time = [], jnp.asarray(0.35 * END)

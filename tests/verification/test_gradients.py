@@ -53,9 +53,21 @@ def planar(far_side):
 @pytest.mark.parametrize(
     ("far_side", "J", "L", "known"),
     [
-        ("metal", 112.04748, 1e-3, (2.16106, 3.16106, -3.16106, -1.16106, 1.93743)),
+        pytest.param(
+            "metal",
+            112.04748,
+            1e-3,
+            (2.16106, 3.16106, -3.16106, -1.16106, 1.93743),
+            marks=pytest.mark.slow,
+        ),
         ("reservoir", 303.46193, 2e-4, (1.6531, 2.6531, -2.6531, -0.65314, 1.6261)),
-        ("blocked", 300.0, 1e-4, (0.27256, 1.27256, -1.27256, 0.72744, 0.77996)),
+        pytest.param(
+            "blocked",
+            300.0,
+            1e-4,
+            (0.27256, 1.27256, -1.27256, 0.72744, 0.77996),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["metal", "reservoir", "blocked"],
 )  # fmt: skip
