@@ -44,7 +44,8 @@ class Steps(eqx.Module):
         tolerance: largest local error per step, relative to the state's natural scale
             [-]. Good values: 1e-4 (0.1 % in Sand's time), 1e-6 for reference.
         first_step: size of the first step and of those after a switch [s].
-        fixed: constant step [s] instead of the adaptive choice (order studies).
+        fixed: constant step [s] instead of the adaptive choice (order studies); shorter
+            where a step has no solution, as just before depletion.
         max_steps: largest number of accepted steps.
     """
 
@@ -192,7 +193,8 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         if settling is not None:
             next_rung = jnp.where(state["jumped"] & accept, rung, next_rung)
         if steps.fixed is not None:
-            next_rung = rung
+            # Shorter only where a stage has no solution, as beyond depletion.
+            next_rung = jnp.minimum(next_rung, 0)
         smooth = ~accept | ~(state["jumped"] | at_switch)
         told = state["pace"].after(y, dt, step, accept, fine & smooth)
         told = chosen(accept | rooting | crossed, told, state["pace"])

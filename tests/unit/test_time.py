@@ -121,6 +121,21 @@ def test_huge_step_on_a_stiff_decay():
     assert abs(float(found.state[0])) < 1e-5
 
 
+class Unsolvable(Decay):
+    """A decay whose stages have no solution a little below the event."""
+
+    def solve_stage(self, t, known, a, guess):
+        y, _, count = super().solve_stage(t, known, a, guess)
+        return y, jnp.min(y) > self.level - 1e-3, count
+
+
+def test_fixed_steps_get_shorter_where_there_is_no_solution():
+    """An event just before that is found."""
+    found = run(Unsolvable(1.0, level=0.5), ONE, jnp.asarray(9.0), Steps(fixed=0.1))
+    assert found.event_found
+    np.testing.assert_allclose(found.time, np.log(2), rtol=1e-3)
+
+
 def test_stiff_relaxation_is_not_followed_for_ever():
     found = run(Decay(1e6, target=0.3), ONE, jnp.asarray(1e3), Steps(first_step=1e-8))
     np.testing.assert_allclose(found.state[0], 0.3, rtol=1e-6)
