@@ -28,7 +28,8 @@ from depojax.problems.cell import Cell
 from depojax.problems.ion_assembly import ion_model
 from depojax.problems.ion_balance import IonBalance, IonState, begin, induced
 from depojax.problems.ion_model import IonModel
-from depojax.problems.ion_stage import IonDrive, steady_state
+from depojax.problems.ion_stage import IonDrive
+from depojax.problems.ion_steady import Place, steady_state
 from depojax.problems.magnitudes import a_time, a_voltage, check_size, one_number
 from depojax.problems.waveforms import Constant
 from depojax.solvers.results import RESULTS, SolveError
@@ -309,10 +310,10 @@ def _discrete(cell: Cell, options, neutral: bool, frumkin: bool) -> IonModel:
 @compiled_quickly
 def _found(model: IonModel, value, by_current, state: IonState):
     scaled = jnp.where(by_current, value, value / model.thermal_voltage)
-    fields, passing = state.fields, state.passing
     drive = IonDrive(scaled, by_current)
     # Ions that no electrode takes are as many as there were.
-    return steady_state(model, drive, (fields, passing), fields.c)
+    place = Place(state.fields, state.passing)
+    return steady_state(model, drive, place, state.fields.c)
 
 
 def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharge:
@@ -320,16 +321,18 @@ def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharg
     result = RESULTS.where(
         found.found, RESULTS.successful, RESULTS.nonlinear_solve_failed
     )
-    current = model.per_footprint(model.faradaic(found.passing))
-    electrode = model.electrode_charge(found.fields)
-    state = IonState(found.fields, found.passing, electrode, jnp.zeros_like(electrode))
+    current = model.per_footprint(model.faradaic(found.place.passing))
+    electrode = model.electrode_charge(found.place.fields)
+    state = IonState(
+        found.place.fields, found.place.passing, electrode, jnp.zeros_like(electrode)
+    )
     once = jax.tree.map(
         lambda value: jax.lax.stop_gradient(value)[None],
         {
-            "voltage": found.fields.collector * model.thermal_voltage,
+            "voltage": found.place.fields.collector * model.thermal_voltage,
             "current_density": current,
-            "layer_thickness": model.layer_thickness(found.fields.c),
-            "lowest_of_any_ion": jnp.min(found.fields.c),
+            "layer_thickness": model.layer_thickness(found.place.fields.c),
+            "lowest_of_any_ion": jnp.min(found.place.fields.c),
         },
     )
     forever = jnp.full((1,), jnp.inf, electrode.dtype)

@@ -1,0 +1,147 @@
+"""The steady state of ions in a cell, found by raising what drives it.
+
+A steady state is what is left after ages, which are one implicit step: ions that no
+electrode takes and no bath holds are as many as before. A second step forgets what the
+first still knows of the start (1e-6).
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from depojax._types import Scalar
+from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
+from depojax.problems.ion_stage import IonDrive, IonStage, target
+from depojax.solvers.newton import find_root, followed
+from depojax.solvers.trees import chosen, plus, scaled
+
+_AGES = 1e5  # what counts as for ever [L²/D]
+_LEAP = 10.0  # first step of a voltage [RT/F]
+_SHARE = 0.25  # first step of a current, of the whole
+_SHORTEST = 2.0**-12  # share of the way, below which no step is tried
+_MOST = 10  # Newton steps, after which a shorter step is better
+_EASY = 6  # Newton steps up to which the next step may be twice as long
+_KEPT = 0.1  # of a concentration, at least, in a guess
+
+
+class Place(eqx.Module):
+    """Where the cell is on its way."""
+
+    fields: IonFields
+    passing: Passing
+
+
+class Steady(eqx.Module):
+    """A steady state, and how it was found."""
+
+    place: Place
+    first: Place  # after the first of the two long steps
+    found: Bool[Array, ""]
+    steps: Int[Array, ""]  # of the way there that were taken
+    newton_steps: Int[Array, ""]
+    most_newton_steps: Int[Array, ""]  # of one of them
+    linear_iterations: Int[Array, ""]
+
+
+def steady_state(
+    model: IonModel, drive: IonDrive, begin: Place, known: IonCells
+) -> Steady:
+    """What is left of `known` [c/c₀] after ages under a drive, found from `begin`.
+
+    The voltage or current is raised step by step, each as long as Newton's method lets
+    it be. Differentiable in model, drive and `known`.
+    """
+    return _steady_state(model, drive, jax.lax.stop_gradient(begin), known)
+
+
+@eqx.filter_custom_jvp
+def _steady_state(model, drive, begin, known):
+    return _approach(*jax.lax.stop_gradient((model, drive, begin, known)))
+
+
+@_steady_state.def_jvp
+def _steady_state_jvp(primals, tangents):
+    model, drive, begin, known = primals
+    t_model, t_drive, _, t_known = tangents
+    steady = _steady_state(model, drive, begin, known)
+    early, late = jax.lax.stop_gradient((steady.first, steady.place))
+
+    def again(model, drive, known):
+        """Both long steps, as functions of all that they depend on."""
+        first = followed(_age(model, drive, known), early.fields, early.passing)
+        stage = _age(model, drive, first.c, model.electrode_charge(first))
+        fields = followed(stage, late.fields, late.passing)
+        return Place(fields, model.passing(fields, known=late.passing))
+
+    _, t_place = eqx.filter_jvp(
+        again, (model, drive, known), (t_model, t_drive, t_known)
+    )
+    t_steady = jax.tree.map(lambda _: None, steady)
+    return steady, dataclasses.replace(t_steady, place=t_place)
+
+
+def _age(
+    model: IonModel, drive: IonDrive, c: IonCells, charge: Scalar | None = None
+) -> IonStage:
+    """A stage so long that what was before it is forgotten, but for what stays."""
+    length = model.grid.lengths[2]
+    a = jax.lax.stop_gradient(_AGES * length**2 / model.reference_diffusivity)
+    charge = jnp.zeros_like(a) if charge is None else charge
+    return IonStage(model, drive, model.storage * c, charge, a, jnp.asarray(False))
+
+
+def _approach(
+    model: IonModel, drive: IonDrive, begin: Place, known: IonCells
+) -> Steady:
+    """The way from `begin` to the drive, and one more step there."""
+    now = model.per_footprint(model.faradaic(begin.passing))
+    origin = jnp.where(drive.by_current, now, begin.fields.collector)
+    way = drive.value - origin
+    leap = jnp.where(drive.by_current, _SHARE, _LEAP / jnp.maximum(jnp.abs(way), _LEAP))
+
+    def unfinished(carry):
+        path, *_, step = carry
+        return ~path.found & (step > _SHORTEST)
+
+    def go_on(carry):
+        path, slope, reached, step = carry
+        here = path.place
+        there = reached >= 1
+        share = jnp.minimum(reached + step, 1.0)
+        guess = plus(here.fields, share - reached, slope)
+        least = _KEPT * here.fields.c
+        guess = dataclasses.replace(guess, c=jnp.maximum(guess.c, least))
+        before = jnp.where(there, here.fields.c, known)
+        charge = jnp.where(there, model.electrode_charge(here.fields), 0.0)
+        part = IonDrive(origin + share * way, drive.by_current)
+        stage = _age(model, part, before, charge)
+        root = find_root(stage, guess, target(model), here.passing, _MOST)
+        good, count = root.converged, root.newton_steps
+        came = Place(root.x, root.inner)
+        gone = jnp.where(there, 1.0, share - reached)
+        rise = scaled(1 / gone, plus(root.x, -1, here.fields))
+        most = jnp.maximum(path.most_newton_steps, jnp.where(good, count, 0))
+        path = Steady(
+            place=chosen(good, came, here),
+            first=chosen(good & ~there, came, path.first),
+            found=good & there,
+            steps=path.steps + (good & ~there).astype(jnp.int32),
+            newton_steps=path.newton_steps + count,
+            most_newton_steps=most,
+            linear_iterations=path.linear_iterations + root.linear_iterations,
+        )
+        longer = jnp.where(count <= _EASY, 2.0, 1.0)
+        return (
+            path,
+            chosen(good, rise, scaled(0, slope)),
+            jnp.where(good, share, reached),
+            jnp.where(good, longer * step, step / 4),
+        )
+
+    none = jnp.int32(0)
+    path = Steady(begin, begin, jnp.asarray(False), none, none, none, none)
+    first = (path, scaled(0, begin.fields), jnp.zeros_like(leap), leap)
+    return jax.lax.while_loop(unfinished, go_on, first)[0]
