@@ -29,6 +29,7 @@ def ion_model(
     stern_capacitance: Any = None,
     relative_permittivity: Any = None,
     frumkin: bool = True,
+    layered: bool = False,
 ) -> IonModel:
     """The discrete cell, see `depojax.space_charge` for the arguments."""
     electrolyte, grid = cell.ions, cell.grid
@@ -78,6 +79,7 @@ def ion_model(
         charges=electrolyte.charges,
         plated=electrolyte.plated_index,
         neutral=neutral,
+        layered=layered,
         crowded=electrolyte.takes_up_room,
         frumkin=frumkin,
     )

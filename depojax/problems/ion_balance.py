@@ -177,7 +177,7 @@ class IonBalance(AbstractBalance):
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
             "faradaic_current_density": model.per_footprint(model.faradaic(y.passing)),
-            "layer_thickness": model.layer_thickness(y.fields.c),
+            "layer_thickness": model.layer_thickness(y.fields, y.passing),
             "lowest_of_any_ion": jnp.min(jnp.where(model.in_pore, y.fields.c, jnp.inf)),
             "electrode_charge": y.electrode,
         }

@@ -32,6 +32,7 @@ from depojax.solvers.multigrid import Cycle, build_hierarchy
 from depojax.solvers.stencil import FaceStencil, interior, laid_out
 from depojax.solvers.trees import chosen, plus
 
+_THINNEST = 1e-12  # c/c₀ of an ion that counts as none
 _FARTHEST = 40.0  # Φ of a cell against the middle one, as far as it counts
 
 
@@ -158,6 +159,8 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
     # Φ against its middle: what is far beyond has no ions to speak of.
     middle = jnp.mean(phi, (1, 2, 3), keepdims=True)
     boltzmann = jnp.exp(jnp.clip(middle - phi, -_FARTHEST, _FARTHEST))
+    if model.neutral:  # ln c + Φ takes the part of ln c: the same at equilibrium
+        boltzmann = jnp.maximum(x.c, _THINNEST)
     slopes = _Losses.of(tangent, per_time)
     mass = jnp.where(still, model.current_scale, wet * tangent.storage)
     following = jnp.where(still, 0.0, -model.z * jnp.maximum(x.c, 0))
@@ -244,7 +247,8 @@ def _systems(
         by_field = moving = jnp.broadcast_to(0 * g, weighted.shape)
         if slopes is not None:
             by_field = jnp.where(still, 0.0, -slopes.driven)
-            moving = jnp.where(still, 0.0, slopes.here * weighted)
+            moving = -slopes.driven if model.neutral else slopes.here * weighted
+            moving = jnp.where(still, 0.0, moving)
         carried = jnp.tensordot(jnp.square(z), by_field, axes=1)
         current.append(carried + per_time * gauss[-1])
         ions.append(moving)

@@ -4,15 +4,17 @@
     −∇·(ε₀ ε_r ∇φ) = F Σ z_k c_k + ρ,    or  0 = F Σ z_k c_k + ρ  where neutral
     Φ_k = z_k F φ/(RT) − ln(1 − Σ v_j c_j)
 
-Scharfetter–Gummel fluxes between the cells; v_j is the molar volume of an ion that
-takes up room. At the metal (host, open collector, counter) only the plated ion
-passes, with i = f(φ_s − φ_w − U, c_w), known from the ion's own flux over the last half
-cell; the electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern
-layer of thickness λ_S = ε₀ε_r/C_S if there is one:
+Scharfetter–Gummel fluxes between the cells, or, in a neutral solution, those of the
+logarithmic mean; v_j is the molar volume of an ion that takes up room. At the metal
+(host, open collector, counter electrode) only the plated ion passes, with
+i = f(φ_s − φ_w − U, c_w), known from the ion's own flux over the last half cell; the
+electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern layer of thickness
+λ_S = ε₀ε_r/C_S if there is one:
 
     φ_w = φ_s − (φ_s − φ_P) λ_S/(λ_S + δ)
 
-In a neutral solution φ_w follows from the ions' own balance, see `_neutral_wall`.
+In a neutral solution φ_w follows from the ions' own balance, see `_neutral_wall`, and
+behind a space charge in closed form from `ion_layers`.
 
 In numbers the unknowns are c_k/c₀ and φF/(RT), c₀ that of the plated ion; currents are
 divided by z F c₀ D₀ of that ion, and equations are written per cell [m].
@@ -25,9 +27,11 @@ from jaxtyping import Array, Bool, Float
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
+from depojax.fv.logarithmic_mean import drift_flux
 from depojax.fv.scharfetter_gummel import bernoulli
 from depojax.physics.interface import AtWall, at_wall
 from depojax.physics.kinetics import AbstractKinetics, Blocking, Reversible
+from depojax.problems.ion_layers import fall_before_metal, layer_before_metal
 from depojax.solvers.stencil import (
     FaceStencil,
     Padded,
@@ -112,6 +116,7 @@ class IonModel(eqx.Module):
     charges: tuple[int, ...] = static()
     plated: int = static()  # which of the ions
     neutral: bool = static()
+    layered: bool = static()  # neutral, but for a layer at the metal in closed form
     crowded: bool = static()  # ions take up room
     # Kinetics see the potential behind the Stern layer and the ions there (Frumkin);
     # else those in the middle of the last cell.
@@ -166,7 +171,7 @@ class IonModel(eqx.Module):
         per_ion = self.diffusion[:, None, None, None] * own + self.storage / a
         return jax.lax.stop_gradient(self.current_scale / self._safe(per_ion))
 
-    def _safe(self, values: Cells) -> Cells:
+    def _safe(self, values: Array) -> Array:
         return jnp.where(self.in_pore, jnp.where(values > 0, values, 1.0), 1.0)
 
     def driving(self, c: IonCells, potential: Cells) -> IonCells:
@@ -192,6 +197,13 @@ class IonModel(eqx.Module):
         x, y, z = (self.grid.periodic[a] and a == axis for a in range(3))
         return wrapped(stored(values), (x, y, z), self.grid.shape)
 
+    def flux(self, here: Array, there: Array, rise: Array) -> Array:
+        """N h/D between two places, for their c_k and the rise of Φ_k from one on."""
+        if self.neutral:
+            return drift_flux(here, there, rise)
+        up = bernoulli(rise)
+        return here * up - there * (up + rise)
+
     def outflow(self, c: IonCells, potential: Cells) -> IonCells:
         """What leaves each cell to the cells around it, of every ion [m]."""
         shape, periodic = self.grid.shape, self.grid.periodic
@@ -204,8 +216,7 @@ class IonModel(eqx.Module):
                 if shape[axis] == 1 and not periodic[axis]:
                     continue
                 w = neighbour(phi, axis, 1, shape) - rows(phi)
-                up = bernoulli(w)
-                flux = rows(c) * up - neighbour(c, axis, 1, shape) * (up + w)
+                flux = self.flux(rows(c), neighbour(c, axis, 1, shape), w)
                 flux = D * rows(self.faces.faces[axis]) * flux
                 flux = self.through_faces(flux, axis)
                 total = total + rows(flux) - neighbour(flux, axis, -1, shape)
@@ -223,10 +234,8 @@ class IonModel(eqx.Module):
         outside = 0 * bulk
         if self.crowded:
             outside = outside - jnp.log(1 - jnp.sum(self.room * self.bulk))
-        w = outside - phi
-        up = bernoulli(w)
         g = self.diffusion[:, None, None] * as_float(self.far)
-        return g * (c * up - bulk * (up + w))
+        return g * self.flux(c, bulk + 0 * c, outside - phi)
 
     def passing(
         self, x: IonFields, guess: Passing | None = None, known: Passing | None = None
@@ -259,6 +268,8 @@ class IonModel(eqx.Module):
             return AtWall(0 * phi, c0 * jnp.maximum(c[k], 0))
         # i = unit × number / distance: what one ampere per area does over `reach`.
         number = surface.reach / self.unit / self.diffusion[k]
+        if self.layered:
+            return self._behind_layer(surface, c[k], phi, metal, known)
         if self.neutral or not self.frumkin:
             wet, fall, drop = jnp.maximum(c[k], _LEAST), *self._neutral_wall(c)
             if not self.neutral:
@@ -295,6 +306,56 @@ class IonModel(eqx.Module):
         flux = self.diffusion[self.plated] * (c * up - held * (up + w))
         current = jnp.where(surface.area > 0, self.unit * flux / surface.reach, 0.0)
         return AtWall(current, self.concentration * held + 0 * current)
+
+    def _behind_layer(
+        self,
+        surface: Electrode,
+        c: Array,
+        phi: Array,
+        metal: Scalar,
+        known: AtWall | None,
+    ) -> AtWall:
+        """A reversible electrode behind the space charge of a neutral 1:1 solution."""
+        z, wet = self.charges[self.plated], jnp.maximum(c, _LEAST)
+        held, square = self._layer_of(surface)
+        # Half of the slope is the field's: i = 2 z F D c'.
+        per_fall = 2 * self.diffusion[self.plated] * self.unit / surface.reach
+        fall = fall_before_metal(
+            z * (phi - metal),
+            wet,
+            held,
+            surface.reach,
+            square,
+            None if known is None else known.current / per_fall,
+        )
+        current = jnp.where(surface.area > 0, per_fall * fall, 0.0)
+        return AtWall(current, self.concentration * held + 0 * current)
+
+    def _layer_of(self, surface: Electrode) -> tuple[Array, Array]:
+        """Cations that an electrode holds [c₀], and λ² before it [m²]."""
+        z = self.charges[self.plated]
+        held = self._reference(surface.kinetics) / self.concentration
+        square = surface.of(self.square) / z**2
+        return jnp.broadcast_to(held, square.shape), square
+
+    def layers(self, x: IonFields, passing: Passing) -> tuple[Array, Array, Array]:
+        """Of closed-form layers: thickness [m], and fields of host and collector [m⁻¹].
+
+        Mean over the plated area.
+        """
+        total = area = jnp.zeros_like(x.collector)
+        fields = []
+        for surface, wall in ((self.host, passing.host), (self.floor, passing.floor)):
+            c = jnp.maximum(surface.of(x.c[self.plated]), _LEAST)
+            held, square = self._layer_of(surface)
+            per_fall = 2 * self.diffusion[self.plated] * self.unit / surface.reach
+            fall = wall.current / per_fall
+            thick, field = layer_before_metal(fall, c, held, surface.reach, square)
+            total = total + jnp.sum(surface.area * thick)
+            area = area + jnp.sum(surface.area)
+            sign = -self.charges[self.plated] / self.charges[self.plated] ** 2
+            fields.append(jnp.where(surface.area > 0, sign * field, 0.0))
+        return total / area, fields[0], fields[1]
 
     def _neutral_wall(self, c: Array) -> tuple[Array, Array]:
         """How the wall of a neutral solution differs from the cell before it.
@@ -369,14 +430,16 @@ class IonModel(eqx.Module):
             out = out.at[..., -1].add(top)
         return out
 
-    def layer_thickness(self, c: IonCells) -> Scalar:
+    def layer_thickness(self, x: IonFields, passing: Passing) -> Scalar:
         """Of the space charge: volume where it rules, per plated area [m].
 
         That is where ions of one sign have more than half of all charges to themselves
         (from 0.4 to 0.6 a growing part of the volume counts).
         """
-        charge = jnp.abs(jnp.sum(self.z * c, 0) + self.fixed_charge)
-        all_charges = jnp.sum(jnp.abs(self.z) * c, 0)
+        if self.layered:
+            return self.layers(x, passing)[0]
+        charge = jnp.abs(jnp.sum(self.z * x.c, 0) + self.fixed_charge)
+        all_charges = jnp.sum(jnp.abs(self.z) * x.c, 0)
         share = charge / jnp.where(all_charges > 0, all_charges, 1.0)
         counted = jnp.clip((share - _MIXED) / (_ALONE - _MIXED), 0.0, 1.0)
         area = jnp.sum(self.host.area) + jnp.sum(self.floor.area)

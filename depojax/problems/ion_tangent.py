@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
-from depojax.fv.scharfetter_gummel import bernoulli, bernoulli_slope
 from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
 from depojax.solvers.stencil import (
     Padded,
@@ -172,16 +171,22 @@ def ion_tangent(
 def _face_slopes(model: IonModel, c: Cells, phi: Cells, D: Scalar, axis: int):
     shape, periodic = model.grid.shape, model.grid.periodic
     c, phi = laid_out(c, periodic), laid_out(phi, periodic)
-    w = neighbour(phi, axis, 1, shape) - rows(phi)
-    up = bernoulli(w)
+    at = rows(c), neighbour(c, axis, 1, shape), neighbour(phi, axis, 1, shape)
+    at = (*at[:2], at[2] - rows(phi))
     g = D * rows(model.faces.faces[axis])
-    here, there = rows(c), neighbour(c, axis, 1, shape)
-    driven = here * bernoulli_slope(w) + there * bernoulli_slope(-w)
+    one, none = jnp.ones_like(g), jnp.zeros_like(g)
+
+    def along(*way: Array) -> Array:
+        return jax.jvp(model.flux, at, way)[1]
 
     def kept(values: Array) -> Padded:
         return model.through_faces(values, axis)
 
-    return IonFaces(kept(g * up), kept(g * (up + w)), kept(g * driven))
+    return IonFaces(
+        here=kept(g * along(one, none, none)),
+        above=kept(-g * along(none, one, none)),
+        driven=kept(g * along(none, none, one)),
+    )
 
 
 def _local_slopes(model: IonModel, x: IonFields, passing: Passing):

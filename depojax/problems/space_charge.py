@@ -24,6 +24,7 @@ from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
 from depojax.fv.grid import along
 from depojax.physics.ions import MultiIonElectrolyte
+from depojax.physics.kinetics import Reversible
 from depojax.problems.cell import Cell
 from depojax.problems.ion_assembly import ion_model
 from depojax.problems.ion_balance import IonBalance, IonState, begin, induced
@@ -38,6 +39,7 @@ from depojax.solvers.time import Steps, integrate
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _COARSE = 2.0  # Debye lengths that the cells at the metal may be thick at most
+_THICK = 10.0  # Debye lengths that a half cell with a layer in it has at least
 _INSTANT = 1e-4  # time to follow a jump, of that in which ions cross the thinnest cell
 _FIRST = 0.1  # first step, of the same
 _ONSET = 5.0  # Debye lengths, beyond which a layer is more than a double layer
@@ -56,7 +58,8 @@ class SpaceCharge(eqx.Module):
     potential: Cells  # electrostatic; 0 in the bath, or in the counter electrode [V]
     charge_density: Cells  # ions and fixed charge [C m-3]
     electric_field: Float[Array, "3 x y z"]  # −∇φ in the cells [V m-1]
-    host_field: Cells  # −∂φ/∂n at the host, away from the metal; 0 elsewhere [V m-1]
+    # −∂φ/∂n at the host, away from the metal; 0 elsewhere, and where neutral [V m-1].
+    host_field: Cells
     collector_field: Array  # the same at the open collector [V m-1]
     local_current_density: Cells  # of the reaction on the host [A m-2]
     collector_current_density: Array  # of that on the open collector [A m-2]
@@ -115,6 +118,7 @@ def space_charge(
     current_density: Any = None,
     duration: Any = None,
     electroneutral: bool = False,
+    asymptotic: bool = False,
     fixed_charge: Any = 0.0,
     stern_capacitance: Any = None,
     relative_permittivity: Any = None,
@@ -136,6 +140,11 @@ def space_charge(
         duration: how long it is held, from uniform ions [s]; by default for ever: the
             steady state.
         electroneutral: leave space charge out, Σ z c + ρ/F = 0.
+        asymptotic: a neutral solution with the space charge at the metal in closed form
+            (`depojax.physics.depleted_layer`): for cells of real size, whose grid can
+            not resolve a Debye length; the layer must fit into the half cell at the
+            metal. Within some 0.1 RT/F of the resolved voltage for a given
+            depletion; for a z:z salt and reversible electrodes.
         fixed_charge: ρ of a charged scaffold, per volume of electrolyte, one number or
             one per cell of the scaffold [C m⁻³].
         stern_capacitance: of the layer between metal and ions [F m⁻²], 0.1 to 1; by
@@ -167,14 +176,16 @@ def space_charge(
     by_current = _which(voltage, current_density)
     value = _value(voltage, current_density)
     _check_fields(cell, fixed_charge, stern_capacitance, relative_permittivity)
-    if not electroneutral:
+    if asymptotic:
+        _check_layered(cell, fixed_charge, stern_capacitance)
+    elif not electroneutral:
         _check_resolved(cell)
     options = (
         as_float(fixed_charge),
         None if stern_capacitance is None else as_float(stern_capacitance),
         None if relative_permittivity is None else as_float(relative_permittivity),
     )
-    model = _discrete(cell, options, electroneutral, frumkin)
+    model = _discrete(cell, options, electroneutral, frumkin, asymptotic)
     state = begin(model) if start is None else _state_of(start, cell)
     if duration is None:
         if start is not None and not is_traced(start.end_time):
@@ -248,6 +259,46 @@ def _check_fields(cell: Cell, fixed: Any, stern: Any, permittivity: Any) -> None
             )
 
 
+def _check_layered(cell: Cell, fixed: Any, stern: Any) -> None:
+    """Refuse what the closed form of the layer does not know."""
+    charges = cell.ions.charges
+    if len(charges) != 2 or sum(charges) != 0 or cell.ions.plated_charge < 0:
+        raise refuse(
+            "asymptotic",
+            "a z:z salt whose cation is plated",
+            f"ions of charge {charges}",
+            "Resolve the layer, or leave it out (electroneutral=True).",
+        )
+    for name in ("kinetics", "counter_kinetics"):
+        if not isinstance(getattr(cell, name), Reversible | None):
+            raise refuse(
+                "asymptotic",
+                f"Reversible() {name}",
+                type(getattr(cell, name)).__name__,
+                "Resolve the layer, or leave it out (electroneutral=True).",
+            )
+    length, top = concrete(cell.ions.debye_length), concrete(cell.grid.widths[2])
+    thickness = np.inf
+    if length is not None and top is not None:
+        thickness = float(top[0]) / float(length)
+    if thickness < 2 * _THICK:
+        raise refuse(
+            "asymptotic",
+            f"cells at the metal of at least {2 * _THICK:g} Debye lengths, which hold "
+            "the whole layer",
+            f"{thickness:.3g} Debye lengths at the collector",
+            "On such a grid the layer can be resolved: asymptotic=False.",
+        )
+    zero = concrete(as_float(fixed))
+    if stern is not None or zero is None or np.any(zero != 0):
+        raise refuse(
+            "asymptotic",
+            "neither fixed_charge nor stern_capacitance",
+            "one of them",
+            "Resolve the layer for these.",
+        )
+
+
 def _check_resolved(cell: Cell) -> None:
     """Refuse cells at the metal that are thicker than the layer that forms there."""
     length = concrete(cell.ions.debye_length)
@@ -295,11 +346,14 @@ def _state_of(start: Any, cell: Cell) -> IonState:
 
 
 @eqx.filter_jit
-def _discrete(cell: Cell, options, neutral: bool, frumkin: bool) -> IonModel:
+def _discrete(
+    cell: Cell, options, neutral: bool, frumkin: bool, layered: bool
+) -> IonModel:
     fixed, stern, permittivity = options
     return ion_model(
         cell,
-        neutral=neutral,
+        neutral=neutral or layered,
+        layered=layered,
         fixed_charge=fixed,
         stern_capacitance=stern,
         relative_permittivity=permittivity,
@@ -331,7 +385,9 @@ def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharg
         {
             "voltage": found.place.fields.collector * model.thermal_voltage,
             "current_density": current,
-            "layer_thickness": model.layer_thickness(found.place.fields.c),
+            "layer_thickness": model.layer_thickness(
+                found.place.fields, found.place.passing
+            ),
             "lowest_of_any_ion": jnp.min(found.place.fields.c),
         },
     )
@@ -447,6 +503,11 @@ def _solution(
         )
         for surface in (model.host, model.floor)
     )
+    if model.layered:
+        _, host, floor = model.layers(x, state.passing)
+        host, floor = scale * host, scale * floor
+    elif model.neutral:
+        host, floor = 0 * host, 0 * floor
     wet = model.in_pore
     return SpaceCharge(
         voltage=metal,
@@ -459,7 +520,7 @@ def _solution(
         collector_field=floor,
         local_current_density=state.passing.host.current,
         collector_current_density=state.passing.floor.current,
-        layer_thickness=model.layer_thickness(x.c),
+        layer_thickness=model.layer_thickness(x, state.passing),
         charge=state.charge,
         end_time=end_time,
         time=time,
