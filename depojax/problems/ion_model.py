@@ -166,7 +166,7 @@ class IonModel(eqx.Module):
         per_ion = self.diffusion[:, None, None, None] * own + self.storage / a
         return jax.lax.stop_gradient(self.current_scale / self._safe(per_ion))
 
-    def _safe(self, values: Cells) -> Cells:
+    def _safe(self, values: Array) -> Array:
         return jnp.where(self.in_pore, jnp.where(values > 0, values, 1.0), 1.0)
 
     def driving(self, c: IonCells, potential: Cells) -> IonCells:
