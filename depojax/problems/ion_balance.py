@@ -95,7 +95,8 @@ class IonBalance(AbstractBalance):
         """Charge of the electrode per potential, without ions, over F c₀ D₀ [m s]."""
         model = self.model
         one = jnp.ones_like(model.stern)
-        bare = IonFields(0 * model.bulk[:, None, None, None], self.weight, one)
+        none = jnp.zeros((len(model.charges), *self.weight.shape), self.weight.dtype)
+        bare = IonFields(none, self.weight, one)
         return model.electrode_charge(bare)
 
     def _slope(self, t) -> Scalar:

@@ -80,7 +80,9 @@ def _steady_state_jvp(primals, tangents):
         again, (model, drive, known), (t_model, t_drive, t_known)
     )
     t_steady = jax.tree.map(lambda _: None, steady)
-    return steady, dataclasses.replace(t_steady, place=t_place)
+    return steady, eqx.tree_at(
+        lambda s: s.place, t_steady, t_place, is_leaf=lambda part: part is None
+    )
 
 
 def _age(
