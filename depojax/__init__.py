@@ -45,6 +45,7 @@ from depojax.problems.sand import SandSolution, limiting_current, sand_time
 from depojax.problems.similarity import damkohler_number, wagner_number
 from depojax.problems.simulate import Simulation, simulate
 from depojax.problems.space_charge import SpaceCharge, space_charge
+from depojax.problems.space_charge_curve import SpaceChargeCurve, space_charge_curve
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,
@@ -121,6 +122,7 @@ __all__ = [
     "Simulation",
     "SolveError",
     "SpaceCharge",
+    "SpaceChargeCurve",
     "Steps",
     "Tafel",
     "Tortuosity",
@@ -164,6 +166,7 @@ __all__ = [
     "schwarz_p",
     "simulate",
     "space_charge",
+    "space_charge_curve",
     "sphere_array",
     "sphere_pack",
     "stacked_sheets",

@@ -28,6 +28,7 @@ _DIMENSIONS: dict[str, Dimension] = {
     **dict.fromkeys(("V", "mV"), (2, -3, 1, -1, 0, 0)),
     "ohm": (2, -3, 1, -2, 0, 0),
     **dict.fromkeys(("S", "mS"), (-2, 3, -1, 2, 0, 0)),
+    **dict.fromkeys(("F", "uF"), (-2, 4, -1, 2, 0, 0)),
     "mol": (0, 0, 0, 0, 1, 0),
     **dict.fromkeys(("M", "mM"), (-3, 0, 0, 0, 1, 0)),
     **dict.fromkeys(("J", "kJ", "eV"), (2, -2, 1, 0, 0, 0)),

@@ -20,7 +20,8 @@ ms = 1e-3
 minute = 60.0
 hour = 3600.0
 
-# current [A], charge [C], potential [V], resistance [Ω], conductance [S]
+# current [A], charge [C], potential [V], resistance [Ω], conductance [S],
+# capacitance [F]
 A = 1.0
 mA = 1e-3
 uA = 1e-6
@@ -32,6 +33,8 @@ mV = 1e-3
 ohm = 1.0
 S = 1.0
 mS = 1e-3
+F = 1.0
+uF = 1e-6
 
 # amount [mol], concentration [mol m-3]
 mol = 1.0

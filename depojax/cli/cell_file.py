@@ -2,18 +2,20 @@
 
     [scaffold]          generator = "foam", and the arguments of that generator
     [electrolyte]       name = "lipf6_ec_emc" and its concentration, or the properties;
-                        concentrated = true where they follow the local concentration
+                        concentrated = true where they follow the local concentration;
+                        or [[electrolyte.ions]], each with its charge, for space_charge
     [cell]              metal, separator, counter_electrode, plated_collector, films,
                         solid_conductivity
     [kinetics]          kind = "butler_volmer", and the arguments of those kinetics
     [counter_kinetics]  the same of the counter electrode
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
+    [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …
 
 A number is in SI; a string carries its unit; a list is a profile from the collector to
 the separator. What is not known is refused, with the nearest known word. A file may
-ask for both; a command reads the table of its own name.
+ask for several; a command reads the table of its own name.
 """
 
 import contextlib
@@ -26,8 +28,8 @@ from depojax._checks import nearest
 from depojax.cli.words import InputError
 
 PRECISIONS = ("float64", "float32")
-Question = Literal["sand", "simulate"]
-_QUESTIONS: tuple[Question, ...] = ("sand", "simulate")
+Question = Literal["sand", "simulate", "space_charge"]
+_QUESTIONS: tuple[Question, ...] = ("sand", "simulate", "space_charge")
 _NEEDED = ("scaffold", "electrolyte")
 _TABLES = (*_NEEDED, "cell", "kinetics", "counter_kinetics", *_QUESTIONS, "numerics")
 
@@ -74,7 +76,8 @@ def read_cell_file(path: str | Path, question: Question | None = None) -> CellFi
             others = [other for other in _QUESTIONS if other in tables]
             hint = ""
             if name == question and others:
-                hint = f" What it has, [{others[0]}], is for `depojax {others[0]}`."
+                command = others[0].replace("_", "-")
+                hint = f" What it has, [{others[0]}], is for `depojax {command}`."
             raise InputError(f"{path.name}: the table [{name}] is missing.{hint}")
     empty = {name: {} for name in _TABLES}
     return CellFile(path, text, empty | tables, frozenset(tables))

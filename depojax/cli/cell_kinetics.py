@@ -9,10 +9,12 @@ from depojax.cli.cell_file import CellFile
 from depojax.cli.words import InputError
 from depojax.physics.kinetics import (
     AbstractKinetics,
+    Blocking,
     ButlerVolmer,
     LinearKinetics,
     Marcus,
     MarcusHushChidsey,
+    Reversible,
     Tafel,
 )
 from depojax.scaffold.gradients import Graded
@@ -24,6 +26,11 @@ KINETICS: Mapping[str, type[AbstractKinetics]] = {
     "marcus": Marcus,
     "marcus_hush_chidsey": MarcusHushChidsey,
     "tafel": Tafel,
+}
+# Those that only mean something where ions are told one by one.
+OF_IONS: Mapping[str, type[AbstractKinetics]] = {
+    "blocking": Blocking,
+    "reversible": Reversible,
 }
 
 
@@ -40,9 +47,12 @@ def build_kinetics(
     table = dict(file.tables[name])
     kind = table.pop("kind", None)
     with file.place(name):
+        known = KINETICS
+        if "ions" in file.tables["electrolyte"]:
+            known = {**KINETICS, **OF_IONS}
         if kind is None:
-            raise InputError(f"kind: missing. Known: {', '.join(KINETICS)}.")
-        make = KINETICS[known_word("kind", kind, KINETICS, "kind of kinetics")]
+            raise InputError(f"kind: missing. Known: {', '.join(known)}.")
+        make = known[known_word("kind", kind, known, "kind of kinetics")]
         arguments = arguments_of(make, table, file.path.parent, kind)
         for key, value in arguments.items():
             if not isinstance(value, Graded):

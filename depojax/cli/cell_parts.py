@@ -15,6 +15,7 @@ from depojax.cli.arguments import (
     word,
 )
 from depojax.cli.cell_file import CellFile
+from depojax.cli.cell_ions import check_kind, ionic_electrolyte
 from depojax.cli.cell_kinetics import build_kinetics
 from depojax.cli.generators import GENERATORS
 from depojax.cli.quantities import parse_quantity
@@ -27,6 +28,7 @@ from depojax.physics.electrolyte import (
     IdealDilute,
 )
 from depojax.physics.film import Film
+from depojax.physics.ions import MultiIonElectrolyte
 from depojax.problems.cell import Cell, Separator
 from depojax.scaffold.scaffold import Scaffold
 
@@ -36,10 +38,12 @@ _OF_OTHER_TABLES = ("scaffold", "electrolyte", *_KINETICS)
 _CELL = [k for k in inspect.signature(Cell).parameters if k not in _OF_OTHER_TABLES]
 
 
-def build_electrolyte(file: CellFile) -> AbstractElectrolyte:
+def build_electrolyte(file: CellFile) -> AbstractElectrolyte | MultiIonElectrolyte:
     """The electrolyte of a cell file: a known one, from its ions, or by properties."""
     table = dict(file.tables["electrolyte"])
     with file.place("electrolyte"):
+        if "ions" in table:
+            return ionic_electrolyte(table, file.path.parent)
         concentrated = true_or_false("concentrated", table.pop("concentrated", False))
         name = word("name", table.get("name", ""))
         if name in electrolytes.KNOWN:
@@ -105,9 +109,10 @@ def scaffold_arguments(file: CellFile) -> tuple[str, dict[str, Any]]:
         return name, arguments_of(GENERATORS[name], table, file.path.parent, name)
 
 
-def cell_arguments(file: CellFile) -> dict[str, Any]:
+def cell_arguments(file: CellFile, *, ions: bool = False) -> dict[str, Any]:
     """The arguments of `Cell` that can be known and checked before its scaffold.
 
+    `ions` says whether the question needs an electrolyte of ions or one of a salt.
     Profiles along z are still `Graded`, and kinetics have only been checked.
     """
     table = file.tables["cell"]
@@ -119,7 +124,10 @@ def cell_arguments(file: CellFile) -> dict[str, Any]:
         arguments = {key: _part(key, value, file) for key, value in table.items()}
     for name in _KINETICS:
         build_kinetics(file, name)
-    return {"electrolyte": build_electrolyte(file), **arguments}
+    electrolyte = build_electrolyte(file)
+    with file.place("electrolyte"):
+        check_kind(electrolyte, ions=ions)
+    return {"electrolyte": electrolyte, **arguments}
 
 
 def _part(key: str, value: Any, file: CellFile) -> Any:

@@ -90,7 +90,54 @@ protocol = [
 tolerance = 1e-4            # of each time step
 """
 
-EXAMPLES = {"sand": _SAND, "simulate": _SIMULATE}
+_SPACE_CHARGE = """\
+# A cell for `depojax space-charge`. Numbers are in SI; a string carries its unit.
+# Keys are the arguments of the functions in depojax: their docstrings say more.
+
+[scaffold]
+generator = "pillars"       # or gyroid, foam, foil, image, …
+shape = [14, 14, 16]        # cells along x, y, and z (collector to separator)
+voxel_size = "3 nm"         # at most two Debye lengths where there is metal
+diameter = "20 nm"
+height = "30 nm"
+pitch = "42 nm"
+
+[electrolyte]
+relative_permittivity = 30  # or debye_length = "3 nm", knowingly
+temperature = 298.15        # K
+# plated = "Li+"            # by default the first ion
+
+[[electrolyte.ions]]
+name = "Li+"
+charge = 1
+diffusivity = "2e-6 cm^2/s"
+concentration = "10 mM"
+# diameter = "0.5 nm"       # an ion that takes up room
+
+[[electrolyte.ions]]
+name = "PF6-"
+charge = -1
+diffusivity = "4e-6 cm^2/s"
+concentration = "10 mM"
+
+[cell]
+separator = "30 nm"         # a free gap
+counter_electrode = "reservoir"   # or metal, blocked, half_infinite
+
+# [kinetics]                # left out: an electrode at equilibrium
+# kind = "butler_volmer"    # or tafel, marcus, reversible, blocking, …
+# exchange_current_density = "1 mA/cm^2"
+
+[space_charge]
+voltage = ["-50 mV", "-0.2 V", "-0.5 V", "-1 V"]   # a curve; or one voltage
+# current_density = "100 mA/cm^2"   # instead of a voltage
+# duration = "1 us"         # how long one of them is held; by default for ever
+# electroneutral = true     # leave the space charge out
+# stern_capacitance = "20 uF/cm^2"
+# fixed_charge = "-1e5 C/m^3"       # of a charged scaffold; a list is a profile
+"""
+
+EXAMPLES = {"sand": _SAND, "simulate": _SIMULATE, "space-charge": _SPACE_CHARGE}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

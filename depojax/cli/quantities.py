@@ -13,7 +13,8 @@ from depojax.cli.words import InputError
 ARGUMENT_UNITS = {
     **dict.fromkeys(
         (
-            "amplitude", "channel_width", "correlation_length", "depth", "diameter",
+            "amplitude", "channel_width", "correlation_length", "debye_length",
+            "depth", "diameter",
             "fibre_diameter", "filament_diameter", "floor", "gap", "height", "period",
             "pitch", "pore_diameter", "radius", "sheet_thickness", "spacing",
             "thickness", "tip_radius", "tow_pitch", "tow_thickness", "tow_width",
@@ -25,7 +26,8 @@ ARGUMENT_UNITS = {
         (
             "angle", "anisotropy", "anodic_transfer", "cathodic_transfer",
             "depleted_share", "disorder", "exponent", "half_angle",
-            "linear_tolerance", "phase", "porosity", "run_on", "smoothing",
+            "linear_tolerance", "phase", "porosity", "relative_permittivity", "run_on",
+            "smoothing",
             "solid_fraction",
             "thermodynamic_factor", "threshold", "tolerance", "tortuosity_factor",
             "transfer_sum", "transference_number",
@@ -36,7 +38,7 @@ ARGUMENT_UNITS = {
         ("diffusivity", "cation_diffusivity", "anion_diffusivity"), "m^2/s"
     ),
     **dict.fromkeys(
-        ("first_step", "fixed", "max_time", "off_time", "on_time"), "s"
+        ("duration", "first_step", "fixed", "max_time", "off_time", "on_time"), "s"
     ),
     **dict.fromkeys(("concentration", "reference_concentration"), "mol/m^3"),
     **dict.fromkeys(
@@ -51,11 +53,14 @@ ARGUMENT_UNITS = {
     ),
     **dict.fromkeys(("temperature", "reference_temperature"), "K"),
     "activation_energy": "J/mol",
+    "fixed_charge": "C/m^3",
     "initial_deposit": "C/m^2",
     "parabolic_rate": "m^2/s",
     "volume_per_charge": "m^3/C",
     "reorganisation_energy": "J",
     "specific_area": "1/m",
+    "stern_capacitance": "F/m^2",
+    "voltage": "V",
 }  # fmt: skip
 
 _QUANTITY = re.compile(
@@ -110,5 +115,8 @@ def _example(unit: str) -> str:
         "J": "0.3 eV",
         "C/m^2": "4 mAh/cm^2",
         "K": "298.15 K",
+        "s": "10 ms",
+        "V": "-0.5 V",
+        "F/m^2": "20 uF/cm^2",
     }
     return examples.get(unit, f"1 {unit}")

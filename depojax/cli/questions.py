@@ -1,20 +1,31 @@
-"""What a cell file asks: what `sand_time` and `simulate` take beside the cell."""
+"""What a cell file asks: what the verbs that answer it take beside the cell."""
 
 import inspect
 from typing import Any
 
-from depojax.cli.arguments import arguments_of, check_keys, turn
+from depojax.cli.arguments import (
+    arguments_of,
+    check_keys,
+    number_or_profile,
+    parameters_of,
+    true_or_false,
+    turn,
+)
 from depojax.cli.cell_file import CellFile
 from depojax.cli.quantities import parse_quantity
 from depojax.cli.words import InputError
 from depojax.problems.currents import AbstractCurrent, PulsedCurrent, as_current
 from depojax.problems.protocols import Protocol, protocol_from
 from depojax.problems.sand import sand_time
+from depojax.problems.space_charge import space_charge
 from depojax.solvers.time import Steps
 
 _STEPS = tuple(inspect.signature(Steps).parameters)
 # Arguments of `sand_time` that other tables or the command itself decide.
 _NOT_ASKED = ("cell", "steps", "linear_tolerance", "progress", "throw")
+# The same of `space_charge`.
+_NOT_OF_IONS = ("cell", "start", "steps", "progress", "throw")
+_PROFILES = ("fixed_charge", "relative_permittivity")
 _EXAMPLE = 'protocol = ["Plate at 1 mA/cm2 until 4 mAh/cm2", "Rest for 10 minutes"]'
 
 
@@ -60,13 +71,7 @@ def simulate_arguments(file: CellFile) -> dict[str, Any]:
     with a mark under the place.
     """
     table = file.tables["simulate"]
-    precision = file.precision
-    with file.place("numerics"):
-        if precision != "float64":
-            raise InputError(
-                f"precision: `simulate` needs float64, got {precision!r}: the currents "
-                "of a cell close to ten digits. Leave it out."
-            )
+    _check_precision(file, "simulate", "the currents of a cell close to ten digits")
     with file.place("simulate"):
         check_keys(table, ("protocol",), (), "[simulate]")
         if "protocol" not in table:
@@ -77,6 +82,65 @@ def simulate_arguments(file: CellFile) -> dict[str, Any]:
     numerics = _numerics(file, *others)
     numerics.pop("linear_tolerance", None)
     return {"protocol": protocol, "steps": _steps(file, numerics)}
+
+
+def space_charge_arguments(file: CellFile) -> dict[str, Any]:
+    """The arguments of `space_charge` beside the cell; a list of voltages as a list.
+
+    Profiles along z are still `Graded`. Raises `InputError` for float32, for a voltage
+    and a current at once, and for a list of voltages that are to be held for a time.
+    """
+    table = file.tables["space_charge"]
+    why = "charge is a small difference of concentrations"
+    _check_precision(file, "space-charge", why)
+    parameters = parameters_of(space_charge)
+    known = [key for key in parameters if key not in _NOT_OF_IONS]
+    with file.place("space_charge"):
+        check_keys(table, known, (), "[space_charge]")
+        driven = [key for key in ("voltage", "current_density") if key in table]
+        if len(driven) != 1:
+            got = "both" if driven else "neither"
+            raise InputError(
+                f"voltage: expected a voltage or a current_density, got {got}."
+            )
+        asked = {
+            key: _of_ions(key, value, parameters[key].annotation)
+            for key, value in table.items()
+        }
+        if isinstance(asked.get("voltage"), list) and "duration" in table:
+            raise InputError(
+                "duration: a list of voltages is a curve of steady states. Leave it "
+                "out, or give one voltage."
+            )
+    numerics = _numerics(file)
+    if "duration" not in table and numerics:
+        raise InputError(
+            f"{file.path.name}: [numerics] {next(iter(numerics))}: a steady state "
+            "takes no time steps. Leave it out, or give a duration in [space_charge]."
+        )
+    return asked | ({"steps": _steps(file, numerics)} if "duration" in table else {})
+
+
+def _of_ions(key: str, value: Any, annotation: Any) -> Any:
+    if annotation is bool:
+        return true_or_false(key, value)
+    if key == "voltage" and isinstance(value, list):
+        if not value:
+            raise InputError("voltage: expected at least one voltage, got [].")
+        return [parse_quantity(each, key) for each in value]
+    if key in _PROFILES:
+        return number_or_profile(key, value)
+    return parse_quantity(value, key)
+
+
+def _check_precision(file: CellFile, command: str, why: str) -> None:
+    precision = file.precision
+    with file.place("numerics"):
+        if precision != "float64":
+            raise InputError(
+                f"precision: `{command}` needs float64, got {precision!r}: {why}. "
+                "Leave it out."
+            )
 
 
 def _protocol(sentences: Any) -> Protocol:

@@ -2,6 +2,8 @@
 
     input.toml  versions.json  summary.json  solution.nc  figures/*.png
 
+(and last.nc, the last state of a curve)
+
 Every file is whole or absent: it is written under another name first and then renamed.
 """
 
@@ -13,7 +15,7 @@ from typing import Any
 from depojax.cli.words import InputError
 from depojax.io import provenance, whole_file
 
-_RESULTS = ("solution.nc", "summary.json")
+_RESULTS = ("solution.nc", "last.nc", "summary.json")
 
 
 def open_run_folder(path: str | Path, text: str) -> Path:

@@ -1,10 +1,9 @@
 """Curves as an `xarray.Dataset`: voltage by current, impedance by frequency, depth."""
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
+from depojax.io.parts import named
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.impedance import Impedance
 from depojax.problems.polarisation import PolarisationCurve
@@ -15,33 +14,33 @@ def of_polarisation(curve: PolarisationCurve) -> xr.Dataset:
     along = ("current_density",)
     dataset = xr.Dataset(
         {
-            "voltage": _named(
+            "voltage": named(
                 along, curve.voltage, "V", "collector against counter electrode"
             ),
-            "voltage_part": _named(
+            "voltage_part": named(
                 ("part", *along),
                 np.stack([np.asarray(p) for p in curve.voltage_parts.values()]),
                 "V",
                 "parts of the voltage",
             ),
-            "lowest_wall_concentration": _named(
+            "lowest_wall_concentration": named(
                 along,
                 curve.lowest_wall_concentration,
                 "mol m-3",
                 "lowest salt concentration at the wall",
             ),
-            "carried": _named(
+            "carried": named(
                 along,
                 np.asarray(curve.carried, np.int32),
                 "1",
                 "whether the current was held until the end",
             ),
-            "depletion_time": _named(
+            "depletion_time": named(
                 along, curve.depletion_time, "s", "time of depletion, inf if never"
             ),
         },
         {
-            "current_density": _named(
+            "current_density": named(
                 along,
                 curve.current_density,
                 "A m-2",
@@ -65,14 +64,14 @@ def of_impedance(found: Impedance) -> xr.Dataset:
     along = ("frequency",)
     dataset = xr.Dataset(
         {
-            "real": _named(along, found.real, "ohm m2", "Re Z per footprint"),
-            "imaginary": _named(along, found.imaginary, "ohm m2", "Im Z per footprint"),
-            "residual": _named(
+            "real": named(along, found.real, "ohm m2", "Re Z per footprint"),
+            "imaginary": named(along, found.imaginary, "ohm m2", "Im Z per footprint"),
+            "residual": named(
                 along, found.residual, "1", "of the linear solve, relative"
             ),
         },
         {
-            "frequency": _named(
+            "frequency": named(
                 along, found.frequency, "Hz", "angular frequency over 2 pi"
             )
         },
@@ -87,31 +86,27 @@ def of_profile(profile: DepthProfile) -> xr.Dataset:
     nodes = np.asarray(profile.nodes)
     dataset = xr.Dataset(
         {
-            "current": _named(
+            "current": named(
                 along, profile.current, "A m-2", "of each layer, per footprint"
             ),
-            "charge": _named(
+            "charge": named(
                 along, profile.charge, "C m-2", "plated in each layer, per footprint"
             ),
-            "area": _named(
+            "area": named(
                 along, profile.area, "1", "true area of each layer per footprint"
             ),
-            "concentration": _named(
+            "concentration": named(
                 along, profile.concentration, "mol m-3", "mean in the pore"
             ),
-            "z_bounds": _named(
+            "z_bounds": named(
                 ("z", "side"),
                 np.stack([nodes[:-1], nodes[1:]], axis=1),
                 "m",
                 "sides of the layers",
             ),
         },
-        {"z": _named(along, profile.height, "m", "height above the current collector")},
+        {"z": named(along, profile.height, "m", "height above the current collector")},
     )
     dataset["z"].attrs["bounds"] = "z_bounds"
     dataset.attrs["title"] = "Plating through the depth of a host"
     return dataset
-
-
-def _named(dims: tuple[str, ...], value: Any, unit: str, words: str) -> xr.Variable:
-    return xr.Variable(dims, np.asarray(value), {"units": unit, "long_name": words})

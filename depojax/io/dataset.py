@@ -4,7 +4,6 @@ Dimensions x, y, z [m] at the cell centres (`x_bounds` … hold the cells' sides
 [s]; every variable has `units` and `long_name`. No field is shifted or scaled.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +16,16 @@ from depojax._checks import refuse
 from depojax._types import is_traced
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
+from depojax.io.parts import described, with_axes
 from depojax.io.provenance import provenance
-from depojax.io.state import encode
+from depojax.io.space_charge import of_space_charge, of_space_charge_curve
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.impedance import Impedance
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
+from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.space_charge_curve import SpaceChargeCurve
 from depojax.problems.tortuosity import Tortuosity
 from depojax.problems.tortuosity_map import TortuosityMap
 from depojax.scaffold.scaffold import Scaffold
@@ -37,7 +39,9 @@ def to_xarray(
     | TortuosityMap
     | PolarisationCurve
     | Impedance
-    | DepthProfile,
+    | DepthProfile
+    | SpaceCharge
+    | SpaceChargeCurve,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -65,6 +69,12 @@ def to_xarray(
     elif isinstance(solution, DepthProfile):
         _check_single(solution, jnp.sum(solution.current, -1))
         dataset = of_profile(solution)
+    elif isinstance(solution, SpaceCharge):
+        _check_single(solution, solution.end_time)
+        dataset = of_space_charge(solution)
+    elif isinstance(solution, SpaceChargeCurve):
+        _check_single(solution, jnp.sum(solution.voltage, -1))
+        dataset = of_space_charge_curve(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
     elif isinstance(solution, Scaffold):
@@ -73,12 +83,13 @@ def to_xarray(
         fields |= {"surface_area": solution.surface_area}
         fields |= {"wall_distance": solution.wall_distance}
         dataset = _on_grid(solution.grid, fields)
-        dataset.attrs["input"] = _described(solution.grid)
+        dataset.attrs["input"] = described(solution.grid)
     else:
         raise refuse(
             "solution",
             "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
-            "PolarisationCurve, Impedance or DepthProfile",
+            "PolarisationCurve, Impedance, DepthProfile, SpaceCharge or "
+            "SpaceChargeCurve",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}
@@ -193,7 +204,7 @@ def _of_solution(solution: SandSolution) -> xr.Dataset:
     dataset.attrs |= {
         "title": "Ion depletion in a metal-anode scaffold",
         "message": solution.message,
-        "input": _described((cell, solution.current)),
+        "input": described((cell, solution.current)),
         "precision": str(solution.concentration.dtype),
     }
     return dataset
@@ -245,7 +256,7 @@ def _of_simulation(solution: Simulation) -> xr.Dataset:
         "title": "A metal-anode cell run through a protocol",
         "protocol": str(solution.protocol),
         "ended_by": ", ".join(solution.ended_by),
-        "input": _described((cell, solution.protocol)),
+        "input": described((cell, solution.protocol)),
         "precision": str(solution.concentration.dtype),
     }
     return dataset
@@ -307,24 +318,7 @@ def _of_map(found: TortuosityMap) -> xr.Dataset:
 
 def _on_grid(grid: Grid, fields: Mapping[str, Any]) -> xr.Dataset:
     dataset = xr.Dataset({n: _variable(n, AXES, value) for n, value in fields.items()})
-    axes = zip(AXES, grid.centers, grid.nodes, strict=True)
-    for axis, centers, nodes in axes:
-        words = {
-            "x": "first axis of the footprint",
-            "y": "second axis of the footprint",
-            "z": "height above the current collector",
-        }
-        about = {"units": "m", "long_name": words[axis], "axis": axis.upper()}
-        sides = np.stack([np.asarray(nodes[:-1]), np.asarray(nodes[1:])], axis=1)
-        dataset.coords[axis] = xr.Variable(
-            (axis,), np.asarray(centers), about | {"bounds": f"{axis}_bounds"}
-        )
-        dataset[f"{axis}_bounds"] = xr.Variable(
-            (axis, "side"),
-            sides,
-            {"units": "m", "long_name": f"sides of the cells, {axis}"},
-        )
-    return dataset
+    return with_axes(dataset, grid)
 
 
 def _variable(name: str, dims: tuple[str, ...], value: Any) -> xr.Variable:
@@ -344,24 +338,3 @@ def _check_single(solution: Any, scalar: jax.Array) -> None:
             f"a batch of {scalar.shape}",
             "Pick one: jax.tree.map(lambda leaf: leaf[i], solution).",
         )
-
-
-def _described(tree: Any) -> str:
-    """All numbers and words of the input but its fields over the grid, as JSON."""
-    structure, arrays = encode(tree)
-
-    def plain(data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        if "class" in data:
-            kept = {k: v for k, v in data["fields"].items() if k != "pairing"}
-            return {"class": data["class"]} | {k: plain(v) for k, v in kept.items()}
-        (kind, inner), *_ = data.items()
-        if kind in ("jax", "numpy"):
-            array = arrays[inner]
-            return array.tolist() if array.ndim < 2 else f"array {array.shape}"
-        if kind in ("tuple", "list"):
-            return [plain(item) for item in inner]
-        return {k: plain(v) for k, v in inner.items()} if kind == "dict" else inner
-
-    return json.dumps(plain(structure))

@@ -19,7 +19,10 @@ from depojax.io.state import Arrays, decode, encode
 
 FORMAT = 1
 _STATE = "state"
-_ROOT_FIELDS = ("concentration", "depletion_time", "pore_fraction", "surface_area")
+_ROOT_FIELDS = (
+    "concentration", "depletion_time", "pore_fraction", "surface_area",
+    "ion_concentration", "charge_density", "electric_field",
+)  # fmt: skip
 
 
 def save(

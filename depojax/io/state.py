@@ -28,12 +28,15 @@ from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
 from depojax.physics.film import Film
 from depojax.physics.interface import AtWall
+from depojax.physics.ions import Ion, MultiIonElectrolyte
 from depojax.physics.kinetics import (
+    Blocking,
     ButlerVolmer,
     ExchangeCurrentDensity,
     LinearKinetics,
     Marcus,
     MarcusHushChidsey,
+    Reversible,
     Tafel,
 )
 from depojax.physics.metals import Metal
@@ -43,10 +46,14 @@ from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.impedance import Impedance
+from depojax.problems.ion_balance import IonState
+from depojax.problems.ion_model import IonFields, Passing
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
+from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.space_charge_curve import SpaceChargeCurve
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,
@@ -72,6 +79,7 @@ CLASSES: dict[str, type] = {
     for kind in (
         AtWall,
         BinaryElectrolyte,
+        Blocking,
         ButlerVolmer,
         Cell,
         CellState,
@@ -91,12 +99,17 @@ CLASSES: dict[str, type] = {
         History,
         IdealDilute,
         Impedance,
+        Ion,
+        IonFields,
+        IonState,
         KnownFit,
         LinearKinetics,
         Marcus,
         MarcusHushChidsey,
         PropertyTable,
         Metal,
+        MultiIonElectrolyte,
+        Passing,
         PolarisationCurve,
         Potentiostatic,
         Protocol,
@@ -106,10 +119,13 @@ CLASSES: dict[str, type] = {
         Reactions,
         Rest,
         ReversePulse,
+        Reversible,
         SandSolution,
         Scaffold,
         Separator,
         Simulation,
+        SpaceCharge,
+        SpaceChargeCurve,
         Step,
         Steps,
         Sweep,

@@ -36,9 +36,9 @@ def to_vtk(solution: Any, path: str | Path) -> None:
         raise refuse("path", "a name that ends in .vti or .vtr", path.name)
     dataset = solution if isinstance(solution, xr.Dataset) else to_xarray(solution)
     fields = {
-        str(name): np.asarray(variable.values)
+        f"{name}_{label}" if label else str(name): values
         for name, variable in dataset.data_vars.items()
-        if variable.dims == AXES
+        for label, values in _over_cells(variable)
     }
     if not fields:
         raise refuse("solution", "fields over x, y, z", "none")
@@ -83,6 +83,19 @@ def _array(name: str, value: np.ndarray, appended: list[bytes]) -> str:
 
 def _nodes(bounds: np.ndarray) -> np.ndarray:
     return np.concatenate([bounds[:1, 0], bounds[:, 1]])
+
+
+def _over_cells(variable: xr.DataArray) -> list[tuple[str, np.ndarray]]:
+    """The fields in a variable: itself, or one for each ion or axis, by its name."""
+    if variable.dims == AXES:
+        return [("", np.asarray(variable.values))]
+    if variable.dims[1:] != AXES:
+        return []
+    labels = variable.coords[variable.dims[0]].values
+    return [
+        (str(label), np.asarray(values))
+        for label, values in zip(labels, variable.values, strict=True)
+    ]
 
 
 def _image(nodes: list[np.ndarray]) -> str:

@@ -2,10 +2,11 @@
 
 Each function returns a matplotlib `Figure` and shows nothing: a notebook displays it,
 `save_figure` writes it. `view_3d` returns a pyvista scene to turn about. Lengths are in
-µm, concentrations in mol L⁻¹, currents in mA cm⁻²; colours are those of viridis and of
-Okabe & Ito, told apart by all eyes and in grey.
+µm (nm in cells of less than 2 µm), concentrations in mol L⁻¹, currents in mA cm⁻²;
+colours are those of viridis and of Okabe & Ito, told apart by all eyes and in grey.
 """
 
+from depojax.plot.ions import column_profile, current_voltage
 from depojax.plot.parts import save_figure
 from depojax.plot.profiles import depletion_map, depth_profile, wall_history
 from depojax.plot.runs import current_distribution, voltage
@@ -13,7 +14,9 @@ from depojax.plot.sections import scaffold, slices
 from depojax.plot.view import view_3d
 
 __all__ = [
+    "column_profile",
     "current_distribution",
+    "current_voltage",
     "depletion_map",
     "depth_profile",
     "save_figure",

@@ -11,7 +11,8 @@ from depojax.io import whole_file
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
-from depojax.units import cm, mA, mAh, mV, um
+from depojax.problems.space_charge import SpaceCharge
+from depojax.units import cm, mA, mAh, mV, nm, um
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,20 +54,28 @@ def mark(axes: "Axes", spot: list[float]) -> None:
         )
 
 
-def layers(cell: Cell) -> list[float]:
-    """Heights of the tops of scaffold and separator [µm]."""
-    z = np.asarray(cell.grid.nodes[2]) / um
+def length_unit(length: float) -> tuple[float, str]:
+    """A unit that makes the numbers of a length [m] short, and its name."""
+    return (nm, "nm") if length < 2 * um else (um, "µm")
+
+
+def layers(cell: Cell, unit: float = um) -> list[float]:
+    """Heights of the tops of scaffold and separator, in µm or another unit."""
+    z = np.asarray(cell.grid.nodes[2]) / unit
     ends = [cell.scaffold.shape[2], cell.grid.shape[2] - cell.bath_cells]
     return sorted({float(z[k]) for k in ends})
 
 
-def shown_layers(solution: SandSolution | Simulation) -> int:
+def shown_layers(solution: SandSolution | Simulation | SpaceCharge) -> int:
     """How many layers of cells to show: of a bath only what has changed."""
     cell = solution.cell
     inside = cell.grid.shape[2] - cell.bath_cells
     c0 = float(cell.electrolyte.concentration)
-    open_cells = np.asarray(solution.concentration) > 0
-    change = np.abs(np.asarray(solution.concentration) / c0 - 1) * open_cells
+    if isinstance(solution, SpaceCharge):
+        c = np.asarray(solution.ion_concentration[cell.ions.plated_index])
+    else:
+        c = np.asarray(solution.concentration)
+    change = np.abs(c / c0 - 1) * (c > 0)
     changed = np.nonzero(change.max((0, 1)) > 0.02)[0]
     last = int(changed[-1]) + 1 if changed.size else 0
     return min(max(inside, last, 1), cell.grid.shape[2])
@@ -98,8 +107,18 @@ def in_time_unit(t: np.ndarray) -> tuple[np.ndarray, str]:
     return (t, "s") if end > 0.5 else (t / 1e-3, "ms")
 
 
-def headline(solution: SandSolution | Simulation) -> str:
+def headline(solution: SandSolution | Simulation | SpaceCharge) -> str:
     """What came out, for the top of a figure."""
+    if isinstance(solution, SpaceCharge):
+        end = float(solution.end_time)
+        when = "Steady state" if np.isinf(end) else f"After {end:.4g} s"
+        J, V = float(solution.current_density), float(solution.voltage)
+        words = rf"{when}: {V:.4g} V at {J / (mA / cm**2):.4g} mA cm$^{{-2}}$"
+        thickness = float(solution.layer_thickness)
+        unit, name = length_unit(thickness)
+        if not solution.electroneutral:
+            words += f", space charge {thickness / unit:.3g} {name}"
+        return words.replace(": -", ": −")
     if isinstance(solution, Simulation):
         J, V = float(solution.current_density[-1]), float(solution.final_voltage)
         # What a solve left at rest is no current and no voltage.

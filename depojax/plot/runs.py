@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from depojax._checks import refuse
+from depojax.plot.ions import history_of_ions
 from depojax.plot.metal import OnMetal, on_metal
 from depojax.plot.parts import (
     BLUE,
@@ -18,6 +19,7 @@ from depojax.plot.parts import (
     quantile,
 )
 from depojax.problems.simulate import Simulation
+from depojax.problems.space_charge import SpaceCharge
 from depojax.units import cm, mA, mV, um
 
 if TYPE_CHECKING:
@@ -37,15 +39,19 @@ _PARTS = {
 _NUMBERED_STEPS = 12  # more would not be read
 
 
-def voltage(run: Simulation) -> "Figure":
+def voltage(run: Simulation | SpaceCharge) -> "Figure":
     """Voltage and current density against time, and the parts of the voltage.
 
     Lines mark the ends of the steps of the protocol. The bars are the parts at the end
-    of the last step that ended with a current.
+    of the last step that ended with a current. Of a `SpaceCharge` the thickness of the
+    space charge instead of all that.
 
-    Raises `ValueError` for what is no `Simulation`, and for one without a time step.
+    Raises `ValueError` for what is no run, for one without a time step, and for a
+    steady state.
     """
-    check_kind(run, Simulation)
+    check_kind(run, Simulation, SpaceCharge)
+    if isinstance(run, SpaceCharge):
+        return history_of_ions(run)
     kept = np.isfinite(np.asarray(run.time))
     if not kept.any():
         raise refuse("run", "at least one time step", "none")

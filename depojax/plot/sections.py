@@ -16,6 +16,7 @@ from depojax.plot.parts import (
     check_kind,
     headline,
     layers,
+    length_unit,
     mark,
     new_figure,
     quantile,
@@ -24,8 +25,9 @@ from depojax.plot.parts import (
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
+from depojax.problems.space_charge import SpaceCharge
 from depojax.scaffold.scaffold import Scaffold
-from depojax.units import M, mV, um
+from depojax.units import M, cm, mV, um
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,24 +35,27 @@ if TYPE_CHECKING:
 
 # (horizontal, vertical) axis of each slice, and the axis that is cut.
 _PLANES = ((0, 2, 1), (1, 2, 0), (0, 1, 2))
+CHARGE = r"charge density (C cm$^{-3}$)"
+FIELD = r"electric field (MV m$^{-1}$)"
 _SLIVER = 0.05  # of the largest area in a cell, below which it is not shown
 
 
-def slices(solution: SandSolution | Simulation) -> "Figure":
+def slices(solution: SandSolution | Simulation | SpaceCharge) -> "Figure":
     """Three slices through a solution.
 
     Of a `SandSolution` the concentration, through the place that is depleted first,
     which a circle marks. Of a `Simulation`, through the middle of the host, the
     concentration, the potential of the electrolyte and the local current density on the
-    metal (the plated charge, where no current flows at the end).
+    metal (the plated charge, where no current flows at the end). Of a `SpaceCharge`,
+    concentration of the plated ion, charge density and field.
 
     The solid is grey; a cut cell is grey by its share of solid. Dashes mark the top of
     the scaffold and of the separator, a line the plated collector.
 
     Raises `ValueError` for a cell that is one cell wide along two axes.
     """
-    check_kind(solution, SandSolution, Simulation)
-    if isinstance(solution, Simulation):
+    check_kind(solution, SandSolution, Simulation, SpaceCharge)
+    if not isinstance(solution, SandSolution):
         return _slices_of_run(solution)
     cell, domain = solution.cell, solution.cell.domain()
     top = shown_layers(solution)
@@ -120,24 +125,22 @@ class _Layer(NamedTuple):
         return words.get((bool(less), bool(more)), "neither")
 
 
-def _slices_of_run(run: Simulation) -> "Figure":
+def _slices_of_run(run: Simulation | SpaceCharge) -> "Figure":
     cell = run.cell
     top = shown_layers(run)
     eps = np.asarray(cell.domain().pore_fraction)[..., :top]
-    nodes = [np.asarray(n) / um for n in cell.grid.nodes]
+    nodes = [np.asarray(n) for n in cell.grid.nodes]
     nodes[2] = nodes[2][: top + 1]
+    unit, name = length_unit(max(float(n[-1]) for n in nodes))
+    nodes = [n / unit for n in nodes]
     solid = np.zeros_like(eps)
     if cell.scaffold.resolved:
         nz = cell.scaffold.shape[2]
         solid[..., :nz] = 1 - eps[..., :nz]
-    metal = on_metal(run)
-    fields = [
-        _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01)),
-        _in_pore(run.liquid_potential, eps, (mV, POTENTIAL, "cividis", 0.1)),
-        *([_on_surface(metal, eps.shape)] if metal.area.any() else []),
-    ]
+    of_ions = isinstance(run, SpaceCharge)
+    fields = _of_ions(run, eps) if of_ions else _of_cell(run, eps)
     middle = [n // 2 for n in cell.scaffold.shape]
-    figure, rows, bars = _panels(nodes, "slices", len(fields))
+    figure, rows, bars = _panels(nodes, "slices", len(fields), name)
     for panels, bar, field in zip(rows, bars, fields, strict=True):
         for axes, plane in panels:
             index = middle[plane[2]]
@@ -147,14 +150,45 @@ def _slices_of_run(run: Simulation) -> "Figure":
             mesh = _fill(axes, nodes, plane, field.values, index, **style)
             if not field.over_solid:
                 _cover(axes, nodes, plane, solid, index)
-            _mark_layers(axes, cell, plane, nodes[2][-1])
+            _mark_layers(axes, cell, plane, nodes[2][-1], unit)
             if panels is rows[0]:
-                where = float(cell.grid.centers[plane[2]][index]) / um
-                axes.set_title(f"{AXES[plane[2]]} = {where:.4g} µm", fontsize=9)
+                where = float(cell.grid.centers[plane[2]][index]) / unit
+                axes.set_title(f"{AXES[plane[2]]} = {where:.4g} {name}", fontsize=9)
         _colour_bar(figure, bar, mesh, field.label, field.beyond)
     figure.align_ylabels()
     figure.suptitle(headline(run), fontsize=10)
     return figure
+
+
+def _of_cell(run: Simulation, eps: np.ndarray) -> list[_Layer]:
+    metal = on_metal(run)
+    return [
+        _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01)),
+        _in_pore(run.liquid_potential, eps, (mV, POTENTIAL, "cividis", 0.1)),
+        *([_on_surface(metal, eps.shape)] if metal.area.any() else []),
+    ]
+
+
+def _of_ions(run: SpaceCharge, eps: np.ndarray) -> list[_Layer]:
+    """Of the thin layers at the metal the colours show where they are, not how much."""
+    plated = run.ion_concentration[run.cell.ions.plated_index]
+    field = np.sqrt(np.sum(np.asarray(run.electric_field) ** 2, 0))
+    words = f"{run.cell.ions.plated} (mol L$^{{-1}}$)"
+    c = _in_pore(plated, eps, (M, words, COLOURS, 0.0))
+    rho = _in_pore(run.charge_density, eps, (1 / cm**3, CHARGE, "PuOr_r", 0.0))
+    E = _in_pore(field, eps, (1e6, FIELD, "magma", 0.0))
+    bulk = float(run.cell.ions.concentration) / M
+    most = max(_widely(np.abs(rho.values), eps), 1e-6 * bulk)
+    return [
+        c._replace(low=0.0, high=max(bulk, _widely(c.values, eps))),
+        rho._replace(low=-most, high=most),
+        E._replace(low=0.0, high=max(_widely(E.values, eps), 1e-12)),
+    ]
+
+
+def _widely(values: Any, eps: np.ndarray) -> float:
+    """What 98 % of the pore stay below."""
+    return quantile(values.filled(0.0), eps, 0.98)
 
 
 def _in_pore(field: Any, eps: np.ndarray, style: tuple[float, str, str, float]):
@@ -179,7 +213,7 @@ def _on_surface(metal: OnMetal, shape: tuple[int, ...]) -> _Layer:
     return _Layer(values, metal.label, COLOURS, low, high, over_solid=True)
 
 
-def _panels(nodes: list[np.ndarray], what: str, rows: int = 1):
+def _panels(nodes: list[np.ndarray], what: str, rows: int = 1, unit: str = "µm"):
     """A figure with one panel per plane that is wider than one cell, to one scale.
 
     Besides the figure the rows, each a list of (axes, plane), and for each row the axes
@@ -213,10 +247,10 @@ def _panels(nodes: list[np.ndarray], what: str, rows: int = 1):
         for axes, plane in row:
             axes.set_aspect("equal", anchor="S")
             axes.locator_params(nbins=5)
-            axes.set_ylabel(f"{AXES[plane[1]]} (µm)")
+            axes.set_ylabel(f"{AXES[plane[1]]} ({unit})")
             axes.tick_params(labelsize=8)
             if row is panels[-1]:
-                axes.set_xlabel(f"{AXES[plane[0]]} (µm)")
+                axes.set_xlabel(f"{AXES[plane[0]]} ({unit})")
             else:
                 axes.tick_params(labelbottom=False)
     return figure, panels, bars
@@ -252,10 +286,10 @@ def _colour_bar(
     bar.ax.tick_params(labelsize=8)
 
 
-def _mark_layers(axes: "Axes", cell: Cell, plane, top: float) -> None:
+def _mark_layers(axes: "Axes", cell: Cell, plane, top: float, unit: float = um) -> None:
     if plane[1] != 2:
         return
-    for height in layers(cell):
+    for height in layers(cell, unit):
         if height < 0.999 * top:
             axes.axhline(height, color="white", lw=2.0)
             axes.axhline(height, color="black", lw=1.0, ls="--")
@@ -263,8 +297,8 @@ def _mark_layers(axes: "Axes", cell: Cell, plane, top: float) -> None:
         axes.axhline(0.0, color="black", lw=3.0)
     if cell.separator is not None:
         bottom, roof = (
-            float(cell.grid.nodes[2][cell.scaffold.shape[2]]) / um,
-            layers(cell)[-1],
+            float(cell.grid.nodes[2][cell.scaffold.shape[2]]) / unit,
+            layers(cell, unit)[-1],
         )
         from matplotlib.patheffects import withStroke
 

@@ -110,6 +110,12 @@ class SpaceCharge(eqx.Module):
         mobility = _anion_mobility(self.cell.ions)
         return mobility * jnp.sqrt(jnp.sum(self.electric_field**2, 0))
 
+    def to_xarray(self):
+        """The solution as an `xarray.Dataset` with units on every variable."""
+        from depojax.io import to_xarray
+
+        return to_xarray(self)
+
 
 def space_charge(
     cell: Cell,

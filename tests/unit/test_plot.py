@@ -217,7 +217,9 @@ def test_refusals(solution):
     never = jnp.full(solution.concentration.shape, jnp.inf)
     with pytest.raises(ValueError, match="a cell that is depleted somewhere, got none"):
         plot.depletion_map(make_solution(depletion_time=never))
-    with pytest.raises(ValueError, match="a SandSolution or Simulation, got Scaffold"):
+    with pytest.raises(
+        ValueError, match="a SandSolution or Simulation or SpaceCharge, got Scaffold"
+    ):
         plot.slices(solution.cell.scaffold)
     with pytest.raises(ValueError, match="expected a Scaffold, got SandSolution"):
         plot.scaffold(solution)

@@ -254,9 +254,13 @@ def test_a_foil_has_its_voltage_and_no_more():
 
 
 def test_refusals(run):
-    with pytest.raises(ValueError, match="expected a Simulation, got Cell"):
+    with pytest.raises(
+        ValueError, match="expected a Simulation or SpaceCharge, got Cell"
+    ):
         plot.voltage(run.cell)
-    with pytest.raises(ValueError, match="expected a SandSolution or Simulation"):
+    with pytest.raises(
+        ValueError, match="expected a SandSolution or Simulation or SpaceCharge"
+    ):
         plot.slices(run.cell)
     empty = dataclasses.replace(run, time=0 * run.time + jnp.nan)
     with pytest.raises(ValueError, match="at least one time step, got none"):

@@ -1,0 +1,58 @@
+"""What datasets share: the axes of a grid, variables with units, the input in words."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from depojax.fv.grid import AXES, Grid
+from depojax.io.state import encode
+
+
+def with_axes(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """`dataset` with the coordinates x, y, z and the sides of the cells."""
+    axes = zip(AXES, grid.centers, grid.nodes, strict=True)
+    for axis, centers, nodes in axes:
+        words = {
+            "x": "first axis of the footprint",
+            "y": "second axis of the footprint",
+            "z": "height above the current collector",
+        }
+        about = {"units": "m", "long_name": words[axis], "axis": axis.upper()}
+        sides = np.stack([np.asarray(nodes[:-1]), np.asarray(nodes[1:])], axis=1)
+        dataset.coords[axis] = xr.Variable(
+            (axis,), np.asarray(centers), about | {"bounds": f"{axis}_bounds"}
+        )
+        dataset[f"{axis}_bounds"] = xr.Variable(
+            (axis, "side"),
+            sides,
+            {"units": "m", "long_name": f"sides of the cells, {axis}"},
+        )
+    return dataset
+
+
+def named(dims: tuple[str, ...], value: Any, unit: str, words: str) -> xr.Variable:
+    """A variable with its unit and what it is."""
+    return xr.Variable(dims, np.asarray(value), {"units": unit, "long_name": words})
+
+
+def described(tree: Any) -> str:
+    """All numbers and words of the input but its fields over the grid, as JSON."""
+    structure, arrays = encode(tree)
+
+    def plain(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if "class" in data:
+            kept = {k: v for k, v in data["fields"].items() if k != "pairing"}
+            return {"class": data["class"]} | {k: plain(v) for k, v in kept.items()}
+        (kind, inner), *_ = data.items()
+        if kind in ("jax", "numpy"):
+            array = arrays[inner]
+            return array.tolist() if array.ndim < 2 else f"array {array.shape}"
+        if kind in ("tuple", "list"):
+            return [plain(item) for item in inner]
+        return {k: plain(v) for k, v in inner.items()} if kind == "dict" else inner
+
+    return json.dumps(plain(structure))
