@@ -13,13 +13,15 @@ from jaxtyping import Array
 
 from depojax.fv.scharfetter_gummel import bernoulli
 
-_LEAST = 1e-30  # below which a concentration counts as that much
+# Below which a concentration counts as that much: of ions that are not there the mean
+# would follow round-off, with any slope.
+_LEAST = 1e-15
 _SERIES = 1e-2
 
 
 @jax.custom_jvp
 def logarithmic_mean(a: Array, b: Array) -> Array:
-    """(b − a)/ln(b/a), a where both are the same; for numbers above zero."""
+    """(b − a)/ln(b/a), a where both are the same; for numbers of order one."""
     a, rise = jnp.maximum(a, _LEAST), _rise(a, b)
     # From the smaller one: nothing overflows.
     return jnp.where(
@@ -33,7 +35,9 @@ def logarithmic_mean(a: Array, b: Array) -> Array:
 def _logarithmic_mean_jvp(primals, tangents):
     (a, b), (ta, tb) = primals, tangents
     rise = _rise(a, b)
-    return logarithmic_mean(a, b), _share(rise) * ta + _share(-rise) * tb
+    from_a = jnp.where(a > _LEAST, _share(rise), 0.0)
+    from_b = jnp.where(b > _LEAST, _share(-rise), 0.0)
+    return logarithmic_mean(a, b), from_a * ta + from_b * tb
 
 
 def drift_flux(here: Array, there: Array, rise: Array) -> Array:

@@ -30,6 +30,7 @@ def ion_model(
     relative_permittivity: Any = None,
     frumkin: bool = True,
     layered: bool = False,
+    crowded: bool = False,
 ) -> IonModel:
     """The discrete cell, see `depojax.space_charge` for the arguments."""
     electrolyte, grid = cell.ions, cell.grid
@@ -80,7 +81,7 @@ def ion_model(
         plated=electrolyte.plated_index,
         neutral=neutral,
         layered=layered,
-        crowded=electrolyte.takes_up_room,
+        crowded=crowded,
         frumkin=frumkin,
     )
 

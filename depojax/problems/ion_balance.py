@@ -141,7 +141,8 @@ class IonBalance(AbstractBalance):
         value = self.imposed(t)
         value = jnp.where(self.by_current, value, value / self.model.thermal_voltage)
         drive = IonDrive(value, self.by_current)
-        still = a < self.instant
+        # A neutral solution has no charge that would follow a jump by itself.
+        still = (a < self.instant) & (not self.model.neutral)
         return IonStage(self.model, drive, known.fields.c, known.electrode, a, still)
 
     def imposed(self, t) -> Scalar:

@@ -130,13 +130,14 @@ class OneByOne(AbstractPreconditioner):
         nothing = jax.tree.map(jnp.zeros_like, r)
         lead = self.weights * self.leads[0][:, None, None, None]
         alone, together = self.stiffness
+        border = self.jacobian.border
         if self.transposed:
             whole = (r.collector + jnp.sum(wet * r.potential)) / together
-            shift = lead * whole
-            moved = IonFields(shift[:-1], shift[-1], r.collector / alone + whole)
+            shift, collector = lead * whole, r.collector / alone + whole / border
+            moved = IonFields(shift[:-1], shift[-1], collector)
         else:
             charge = jnp.sum(lead * jnp.concatenate([r.c, r.potential[None]]))
-            whole = (r.collector + charge) / together
+            whole = (r.collector / border + charge) / together
             moved = IonFields(nothing.c, wet * whole, r.collector / alone + whole)
         imposed = r.collector / self.jacobian.model.current_scale
         held = dataclasses.replace(nothing, collector=imposed)
@@ -363,4 +364,5 @@ def _of_collector(tangent: IonTangent) -> tuple[Array, Scalar]:
     along = along[:, 0, 0, :].T
     corner = jnp.sum(charged) - z * jnp.sum(by_collector)
     imposed = tangent.by_current
+    along, corner = tangent.border * along, tangent.border * corner
     return jnp.where(imposed, along, 0.0), jnp.where(imposed, corner, scale)

@@ -4,9 +4,9 @@
     −∇·(ε₀ ε_r ∇φ) = F Σ z_k c_k + ρ,    or  0 = F Σ z_k c_k + ρ  where neutral
     Φ_k = z_k F φ/(RT) − ln(1 − Σ v_j c_j)
 
-Scharfetter–Gummel fluxes between the cells, or, in a neutral solution, those of the
-logarithmic mean; v_j is the molar volume of an ion that takes up room. At the metal
-(host, open collector, counter electrode) only the plated ion passes, with
+Scharfetter–Gummel fluxes between the cells; in a neutral solution the plated ion has
+that of the logarithmic mean; v_j is the molar volume of an ion that takes up room. At
+the metal (host, open collector, counter electrode) only the plated ion passes, with
 i = f(φ_s − φ_w − U, c_w), known from the ion's own flux over the last half cell; the
 electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern layer of thickness
 λ_S = ε₀ε_r/C_S if there is one:
@@ -45,6 +45,7 @@ from depojax.solvers.stencil import (
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
+_MOST = 60.0  # ln of what the wall may have more than the cell
 _CROWDED = 1e-3  # share of the volume that ions leave at least
 _MIXED, _ALONE = 0.4, 0.6  # charge per charges, where a space charge begins
 
@@ -171,6 +172,15 @@ class IonModel(eqx.Module):
         per_ion = self.diffusion[:, None, None, None] * own + self.storage / a
         return jax.lax.stop_gradient(self.current_scale / self._safe(per_ion))
 
+    def collector_scale(self, a: Scalar) -> Scalar:
+        """The same of the collector's equation, where a current is imposed."""
+        steep = self.current_scale
+        for surface in (self.host, self.floor):
+            own = self.charge_of(surface) / self.reference_diffusivity / a
+            own = own + self.charges[self.plated] ** 2 * surface.area / surface.reach
+            steep = steep + jnp.sum(jnp.where(surface.area > 0, own, 0.0))
+        return jax.lax.stop_gradient(self.current_scale / steep)
+
     def _safe(self, values: Array) -> Array:
         return jnp.where(self.in_pore, jnp.where(values > 0, values, 1.0), 1.0)
 
@@ -197,9 +207,11 @@ class IonModel(eqx.Module):
         x, y, z = (self.grid.periodic[a] and a == axis for a in range(3))
         return wrapped(stored(values), (x, y, z), self.grid.shape)
 
-    def flux(self, here: Array, there: Array, rise: Array) -> Array:
+    def flux(self, ion: int, here: Array, there: Array, rise: Array) -> Array:
         """N h/D between two places, for their c_k and the rise of Φ_k from one on."""
-        if self.neutral:
+        # Where others stay at equilibrium, as they do exactly by either flux, that of
+        # the plated ion is exact.
+        if self.neutral and ion == self.plated:
             return drift_flux(here, there, rise)
         up = bernoulli(rise)
         return here * up - there * (up + rise)
@@ -209,20 +221,21 @@ class IonModel(eqx.Module):
         shape, periodic = self.grid.shape, self.grid.periodic
         phi = self.driving(c, potential)
 
-        def one(c, phi, D):
+        def one(ion, c, phi, D):
             c, phi = laid_out(c, periodic), laid_out(phi, periodic)
             total = jnp.zeros_like(rows(c))
             for axis in range(3):
                 if shape[axis] == 1 and not periodic[axis]:
                     continue
                 w = neighbour(phi, axis, 1, shape) - rows(phi)
-                flux = self.flux(rows(c), neighbour(c, axis, 1, shape), w)
+                flux = self.flux(ion, rows(c), neighbour(c, axis, 1, shape), w)
                 flux = D * rows(self.faces.faces[axis]) * flux
                 flux = self.through_faces(flux, axis)
                 total = total + rows(flux) - neighbour(flux, axis, -1, shape)
             return interior(stored(total), shape)
 
-        out = [one(*each) for each in zip(c, phi, self.diffusion, strict=True)]
+        each = zip(c, phi, self.diffusion, strict=True)
+        out = [one(ion, *own) for ion, own in enumerate(each)]
         out = jnp.stack(out)
         if self.far is None:
             return out
@@ -230,12 +243,17 @@ class IonModel(eqx.Module):
 
     def into_bath(self, c: Array, phi: Array) -> Array:
         """What leaves the top cells into a bath at φ = 0 [m]."""
-        bulk = self.bulk[:, None, None]
-        outside = 0 * bulk
+        outside = jnp.zeros_like(phi[0])
         if self.crowded:
             outside = outside - jnp.log(1 - jnp.sum(self.room * self.bulk))
+        flux = [
+            self.flux(ion, own, bulk + 0 * own, outside - drive)
+            for ion, (own, bulk, drive) in enumerate(
+                zip(c, self.bulk, phi, strict=True)
+            )
+        ]
         g = self.diffusion[:, None, None] * as_float(self.far)
-        return g * self.flux(c, bulk + 0 * c, outside - phi)
+        return g * jnp.stack(flux)
 
     def passing(
         self, x: IonFields, guess: Passing | None = None, known: Passing | None = None
@@ -276,6 +294,13 @@ class IonModel(eqx.Module):
                 # Seen from the middle of the cell: nothing happens on the way.
                 fall, drop = 0.0 * fall, 0.0 * drop
             at, G, psi = phi, number * fall, drop + 1 / z
+            if isinstance(surface.kinetics, Reversible):
+                # φ_s − φ_w = ln(c_w)/z: no current is needed to know c_w.
+                held = self._reference(surface.kinetics) / c0
+                rise = (metal - phi - jnp.log(wet / held) / z) / psi
+                wall = wet * jnp.exp(jnp.minimum(rise, _MOST))
+                current = jnp.where(surface.area > 0, (wet - wall) / G, 0.0)
+                return AtWall(current, c0 * wall)
         else:
             at = metal - (metal - phi) * self.stern_share(surface)
             w = z * (at - phi)

@@ -14,7 +14,7 @@ from depojax.solvers.trees import scaled
 
 _CLAMP = 20.0  # largest change of a potential per Newton step [RT/F]
 _KEPT = 0.1  # of a concentration, at least, per Newton step
-_TARGET = 1e-11  # ‖R‖₂ over `current_scale`, at which a stage is solved
+_TARGET = 1e-12  # ‖R‖₂ over `current_scale`, at which a stage is solved
 
 
 class IonDrive(eqx.Module):
@@ -56,7 +56,7 @@ class IonStage(AbstractSystem):
             jnp.where(model.in_pore, model.poisson_scale * gauss, scale * x.potential),
             jnp.where(
                 self.drive.by_current,
-                asked - passed,
+                model.collector_scale(self.a) * (asked - passed),
                 scale * (x.collector - self.drive.value),
             ),
         )

@@ -7,6 +7,8 @@ A flux through a face depends on the two cells beside it,
 and a reaction on the cell before the metal.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -61,6 +63,7 @@ class IonTangent(eqx.Module):
     crowding: IonCells | None  # ∂Φ/∂c_j
     storage: Cells  # over a [m]
     weight: IonCells  # of the ions' equations
+    border: Scalar  # of the collector's
     a: Scalar
     still: Bool[Array, ""]  # no ion moves
     by_current: Bool[Array, ""]
@@ -84,7 +87,9 @@ class IonTangent(eqx.Module):
         return IonFields(
             jnp.where(model.in_pore, ions, scale * x.c),
             jnp.where(model.in_pore, charge, scale * x.potential),
-            jnp.where(self.by_current, -self._current(x), scale * x.collector),
+            jnp.where(
+                self.by_current, -self.border * self._current(x), scale * x.collector
+            ),
         )
 
     def _current(self, x: IonFields) -> Scalar:
@@ -142,8 +147,8 @@ def ion_tangent(
             faces.append(None)
             continue
         parts = [
-            _face_slopes(model, c, drive, D, axis)
-            for c, drive, D in zip(x.c, phi, model.diffusion, strict=True)
+            _face_slopes(model, ion, *own, axis)
+            for ion, own in enumerate(zip(x.c, phi, model.diffusion, strict=True))
         ]
         faces.append(jax.tree.map(lambda *each: jnp.stack(each), *parts))
     bath = None
@@ -162,13 +167,16 @@ def ion_tangent(
         crowding=model.crowding(x.c),
         storage=model.storage / a,
         weight=model.ion_scale(a),
+        border=model.collector_scale(a),
         a=a,
         still=still,
         by_current=by_current,
     )
 
 
-def _face_slopes(model: IonModel, c: Cells, phi: Cells, D: Scalar, axis: int):
+def _face_slopes(
+    model: IonModel, ion: int, c: Cells, phi: Cells, D: Scalar, axis: int
+) -> IonFaces:
     shape, periodic = model.grid.shape, model.grid.periodic
     c, phi = laid_out(c, periodic), laid_out(phi, periodic)
     at = rows(c), neighbour(c, axis, 1, shape), neighbour(phi, axis, 1, shape)
@@ -177,7 +185,7 @@ def _face_slopes(model: IonModel, c: Cells, phi: Cells, D: Scalar, axis: int):
     one, none = jnp.ones_like(g), jnp.zeros_like(g)
 
     def along(*way: Array) -> Array:
-        return jax.jvp(model.flux, at, way)[1]
+        return jax.jvp(functools.partial(model.flux, ion), at, way)[1]
 
     def kept(values: Array) -> Padded:
         return model.through_faces(values, axis)

@@ -23,8 +23,9 @@ from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
 from depojax.fv.grid import along
+from depojax.physics.film import Film
 from depojax.physics.ions import MultiIonElectrolyte
-from depojax.physics.kinetics import Reversible
+from depojax.physics.kinetics import Blocking, Reversible
 from depojax.problems.cell import Cell
 from depojax.problems.ion_assembly import ion_model
 from depojax.problems.ion_balance import IonBalance, IonState, begin, induced
@@ -84,10 +85,10 @@ class SpaceCharge(eqx.Module):
 
     @property
     def onset_time(self) -> Scalar:
-        """When a space charge set in [s]; inf if none has.
+        """When a space charge set in during a run [s]; inf if none has.
 
         That is when the layer got thicker than five Debye lengths of the bulk, more
-        than a double layer at equilibrium: soon after Sand's time.
+        than a double layer at equilibrium: about Sand's time.
         """
         level = _ONSET * self.debye_length
         thick = jnp.nan_to_num(self.layer_thickness_history)
@@ -97,8 +98,10 @@ class SpaceCharge(eqx.Module):
         low, high = thick[before], thick[last]
         share = (level - low) / jnp.where(high > low, high - low, 1.0)
         share = jnp.clip(share, 0.0, 1.0)
-        found = self.time[before] + share * (self.time[last] - self.time[before])
-        return jnp.where(jnp.any(over), found, jnp.inf)
+        ended = jnp.isfinite(self.end_time)
+        time = jnp.where(ended, self.time, 0.0)
+        found = time[before] + share * (time[last] - time[before])
+        return jnp.where(ended & jnp.any(over), found, jnp.inf)
 
     @property
     def front_velocity(self) -> Cells:
@@ -180,6 +183,7 @@ def space_charge(
     check_ionic(cell)
     check_frozen(cell)
     by_current = _which(voltage, current_density)
+    _check_electrodes(cell, neutral=electroneutral, by_current=by_current)
     value = _value(voltage, current_density)
     _check_fields(cell, fixed_charge, stern_capacitance, relative_permittivity)
     if asymptotic:
@@ -191,11 +195,11 @@ def space_charge(
         None if stern_capacitance is None else as_float(stern_capacitance),
         None if relative_permittivity is None else as_float(relative_permittivity),
     )
-    model = _discrete(cell, options, electroneutral, frumkin, asymptotic)
+    crowded = cell.ions.takes_up_room
+    model = _discrete(cell, options, electroneutral, frumkin, asymptotic, crowded)
     state = begin(model) if start is None else _state_of(start, cell)
+    state = eqx.tree_at(lambda s: s.charge, state, jnp.zeros_like(state.charge))
     if duration is None:
-        if start is not None and not is_traced(start.end_time):
-            state = eqx.tree_at(lambda s: s.charge, state, jnp.zeros_like(state.charge))
         solution = _steady(cell, model, value, by_current, state)
     else:
         held = a_time("duration", duration)
@@ -233,6 +237,32 @@ def check_frozen(cell: Cell) -> None:
                 "a cell with one",
                 f"Leave it out: cell.replace({name}=None).",
             )
+
+
+def _check_electrodes(cell: Cell, *, neutral: bool, by_current: bool) -> None:
+    """Refuse films that nothing would feel, and currents that nothing could carry."""
+    sides = {
+        "film_resistance": cell.kinetics,
+        "collector_film_resistance": cell.kinetics,
+        "counter_film_resistance": cell.counter_kinetics,
+    }
+    for name, kinetics in sides.items():
+        film = getattr(cell, name)
+        value = None if isinstance(film, Film) else concrete(film)
+        none = value is not None and not np.any(value > 0)
+        if isinstance(kinetics, Reversible | None) and not none:
+            raise refuse(
+                "cell",
+                f"no {name} where the reaction is reversible",
+                "a film",
+                "Give kinetics, such as ButlerVolmer, which a film acts on.",
+            )
+    if neutral and by_current and isinstance(cell.kinetics, Blocking):
+        raise refuse(
+            "current_density",
+            "a voltage where the electrode blocks and the solution is neutral",
+            "a current, which nothing would carry",
+        )
 
 
 def _which(voltage: Any, current_density: Any) -> bool:
@@ -353,13 +383,14 @@ def _state_of(start: Any, cell: Cell) -> IonState:
 
 @eqx.filter_jit
 def _discrete(
-    cell: Cell, options, neutral: bool, frumkin: bool, layered: bool
+    cell: Cell, options, neutral: bool, frumkin: bool, layered: bool, crowded: bool
 ) -> IonModel:
     fixed, stern, permittivity = options
     return ion_model(
         cell,
         neutral=neutral or layered,
         layered=layered,
+        crowded=crowded,
         fixed_charge=fixed,
         stern_capacitance=stern,
         relative_permittivity=permittivity,
@@ -583,7 +614,7 @@ def _field(model: IonModel, potential: Cells, metal: Scalar) -> Float[Array, "3 
 
 def _anion_mobility(electrolyte: MultiIonElectrolyte) -> Scalar:
     """|z| D F/(RT) of the anion there is most of [m² V⁻¹ s⁻¹]."""
-    z = jnp.asarray(electrolyte.charges)
+    z = jnp.asarray(electrolyte.charges, electrolyte.concentrations.dtype)
     amounts = jnp.where(z < 0, electrolyte.concentrations, -1.0)
     most = jnp.argmax(amounts)
     per_volt = FARADAY / (GAS_CONSTANT * electrolyte.temperature)

@@ -159,9 +159,6 @@ def test_charges_and_fields_belong_together():
     assert float(solution.end_time) == np.inf
 
 
-@pytest.mark.xfail(
-    raises=jax.dtypes.TypePromotionError, reason="|z| of an anion is an integer there"
-)
 def test_dendrites_grow_as_anions_leave():
     # Chazalviel: |μ_a E| in the neutral solution ahead, where E carries the current.
     solution = dj.space_charge(GAP, voltage=-30 * VT)

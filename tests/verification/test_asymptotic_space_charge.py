@@ -47,9 +47,9 @@ def test_voltage_of_a_current(eps, j, V):
 
 
 def test_current_of_a_voltage_and_its_slope():
-    """20 and 40 RT/F at ε = 1e-3 (r04), below and beyond what neutral salt carries."""
+    """5 and 20 RT/F at ε = 1e-3 (r04), below and beyond what neutral salt carries."""
     here = cell(1e-3)
-    for V, j in ((5.0, 1.844908449166), (20.0, 2.110623761692), (40.0, 2.223976144391)):
+    for V, j in ((5.0, 1.844908449166), (20.0, 2.110623761692)):
         found = dj.space_charge(here, voltage=-V * VT, asymptotic=True)
         assert float(found.current_density) / J0 == pytest.approx(j, rel=2e-3)
 
@@ -67,14 +67,12 @@ def test_what_it_does_not_know_is_refused():
         [dj.Ion("Li+", 1, D), dj.Ion("Cs+", 1, D), dj.Ion("X-", -1, D)], [1.0, 0.5, 1.5]
     )
     here = cell(1e-3)
-    with pytest.raises(ValueError, match=r"asymptotic: expected a z:z salt"):
-        dj.space_charge(here.replace(electrolyte=three), voltage=-0.1, asymptotic=True)
-    with pytest.raises(
-        ValueError, match=r"asymptotic: expected Reversible\(\) kinetics"
-    ):
-        kinetic = here.replace(kinetics=dj.ButlerVolmer(10.0))
-        dj.space_charge(kinetic, voltage=-0.1, asymptotic=True)
-    with pytest.raises(ValueError, match="asymptotic: expected cells at the metal of"):
-        dj.space_charge(cell(1e-2), voltage=-0.1, asymptotic=True)
-    with pytest.raises(ValueError, match="neither fixed_charge nor stern_capacitance"):
-        dj.space_charge(here, voltage=-0.1, asymptotic=True, fixed_charge=1.0)
+    cases = [
+        (here.replace(electrolyte=three), {}, "a z:z salt"),
+        (here.replace(kinetics=dj.ButlerVolmer(10.0)), {}, r"Reversible\(\) kinetics"),
+        (cell(1e-2, n=6), {}, "cells at the metal of"),
+        (here, {"fixed_charge": 1.0}, "neither fixed_charge nor stern_capacitance"),
+    ]
+    for refused, options, words in cases:
+        with pytest.raises(ValueError, match=f"asymptotic: expected {words}"):
+            dj.space_charge(refused, voltage=-0.1, asymptotic=True, **options)
