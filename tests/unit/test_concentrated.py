@@ -258,9 +258,7 @@ def test_cells_take_either_and_the_limiting_current_says_what_it_needs():
         dj.limiting_current(cell)
     with pytest.raises(ValueError, match="metal"):
         cell.replace(electrolyte=known("znso4_water"))
-    with pytest.raises(
-        ValueError, match="expected a BinaryElectrolyte or Concentrated"
-    ):
+    with pytest.raises(ValueError, match="expected a BinaryElectrolyte, Concentrated"):
         dj.Cell(cell.scaffold, KNOWN["lipf6_ec_emc"])  # type: ignore
 
 

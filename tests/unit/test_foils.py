@@ -187,6 +187,7 @@ def test_levelset_derivatives(monkeypatch, generator, arguments, name, value):
     check_gradient(measure, value)
 
 
+@pytest.mark.slow
 def test_derivative_of_the_whole():
     check_gradient(lambda h: foil(SHAPE, um, height=h * um).porosity, 7.0)
 

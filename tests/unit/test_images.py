@@ -208,6 +208,7 @@ assert abs(area / (4 * np.pi * 36e-12) - 1) < 0.02, area
 """
 
 
+@pytest.mark.slow
 def test_single_precision():
     # In a process of its own: float64 cannot be unset once it has been used.
     words = [sys.executable, "-c", SINGLE_PRECISION]

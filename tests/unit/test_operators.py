@@ -227,6 +227,7 @@ def manufactured(n, neumann):
     return float(jnp.sqrt(jnp.sum(error**2 * grid.volumes))), float(jnp.max(abs(error)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "neumann",
     [pytest.param(False, marks=pytest.mark.slow), True],

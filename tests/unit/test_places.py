@@ -112,6 +112,7 @@ def test_a_map_that_is_run_on_begins_at_the_first_place():
     assert 0.02 < area[reached].sum() / area.sum() < 0.05
 
 
+@pytest.mark.slow
 def test_a_spot_that_decided_is_said():
     lonely = eqx.tree_at(lambda s: s.nearly_depleted, first(), jnp.asarray(2e-4))
     assert lonely.message.endswith(

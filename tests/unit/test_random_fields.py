@@ -40,6 +40,7 @@ def test_ends_of_the_sample_are_one():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "porosity",
     [

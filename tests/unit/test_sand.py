@@ -54,6 +54,7 @@ def test_salt_is_kept(counter_electrode):
         np.testing.assert_allclose(missing, plated, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_precision_keeps_salt_and_time():
     """In a process of its own, as a user has it: no x64 anywhere."""
     code = """

@@ -104,6 +104,7 @@ def test_an_imposed_current_ends_with_the_ions():
     assert run.ended_by == ("depletion",)
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_so_and_keeps_what_it_had():
     steps = dj.Steps(fixed=1.0, max_steps=3)
     with pytest.raises(dj.SolveError, match="max_steps") as caught:

@@ -197,6 +197,7 @@ def graded_host(logs):
     return Scaffold.homogenised(grid, porosity, porosity**-0.5, 1e5)
 
 
+@pytest.mark.slow
 def test_gradients_with_respect_to_every_cell():
     """Reverse = forward = central difference along random directions."""
     rng = np.random.default_rng(1)

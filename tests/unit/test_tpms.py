@@ -129,6 +129,7 @@ def test_graded_period_and_porosity():
     assert float(profile[-16:].mean()) == pytest.approx(0.875, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param("skeletal", marks=pytest.mark.slow), "sheet"]
 )

@@ -46,6 +46,7 @@ def test_voltage_of_a_current(eps, j, V):
     assert field == pytest.approx(np.sqrt(1 + j * emptied) / eps, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_current_of_a_voltage_and_its_slope():
     """5 and 20 RT/F at ε = 1e-3 (r04), below and beyond what neutral salt carries."""
     here = cell(1e-3)

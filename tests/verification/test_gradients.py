@@ -87,6 +87,7 @@ def test_planar(far_side, J, L, known):
         np.testing.assert_allclose(central, reverse, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_planar_below_the_limit_has_no_slope():
     def time(J):
         side = jnp.full(1, WIDTH)

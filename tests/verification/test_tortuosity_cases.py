@@ -111,6 +111,7 @@ def spheres(lattice, fraction, across=1, subdivision=2):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", SPHERES)
 def test_insulating_spheres(lattice):
     """H1: within a thousandth; twice that where fcc is close to touching (0.74)."""
