@@ -116,7 +116,7 @@ def make(**changes):
     ("changes", "words"),
     [
         ({"scaffold": GRID}, "scaffold: expected a Scaffold, got Grid"),
-        ({"electrolyte": 1.0}, "expected a Binary.*, Concentrated.* or Multi.*, got float"),
+        ({"electrolyte": 1.0}, "expected a Binary.* or Multi.*, got float"),
         ({"metal": "Li"}, "metal: expected a .*Metal.*, got str"),
         ({"plated_collector": 1}, "plated_collector: expected a bool, got int"),
         ({"counter_electrode": "resevoir"}, "Did you mean 'reservoir'"),
