@@ -29,7 +29,7 @@ PARAMETERS = {
     "host_exchange": 10.0,  # i0 at 1 M, ~ c^½ [A m-2]
     "counter_exchange": 30.0,
 }
-# Of the places that are compared, of the host's: 0 at the separator, 1 at the collector.
+# Of the host, 0 at the separator: where concentrations and currents are compared.
 HEIGHTS = [0.05, 0.2, 0.4, 0.6, 0.8, 0.95]
 # (name, T [K], steps of (J [A m-2], time [s]))
 CASES = [
