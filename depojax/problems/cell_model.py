@@ -46,6 +46,7 @@ from depojax.solvers.stencil import (
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _SMALLEST = 1e-9  # c/c₀ at which properties are asked for at least
+_REST = 1e-6  # of a limiting current: less is none to compare others with
 
 
 class Fields(eqx.Module):
@@ -465,11 +466,19 @@ class CellModel(eqx.Module):
         gathered = jnp.sum(jnp.where(self.in_pore, jnp.abs(salt), 0.0))
         return gathered / (taken / self.unit + 1e-6 * self.current_scale)
 
+    def exchanged(self, reactions: Reactions) -> Scalar:
+        """The current that leaves all surfaces and enters others [m]."""
+        flows = [
+            jnp.sum(surface.area * jnp.abs(i))
+            for surface, i in zip(self.surfaces, reactions, strict=True)
+        ]
+        return sum(flows, jnp.zeros_like(self.unit)) / (2 * self.unit)
+
     def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
         """Largest difference between the currents of all electrodes [-].
 
-        Relative to the current, or to a hundredth of the limiting current where that is
-        more: at rest there is none to compare with.
+        Relative to the current; at rest, below 1e-6 of a limiting current, there is
+        none to compare with, and it is to a hundredth of that.
         """
         host, floor, counter = (
             jnp.sum(s.area * i) / self.grid.footprint
@@ -478,8 +487,9 @@ class CellModel(eqx.Module):
         errors = [jnp.abs(host + floor - current_density)]
         if self.far is None:
             errors.append(jnp.abs(counter + current_density))
-        size = jnp.maximum(jnp.abs(current_density), 1e-2 * self._typical_current)
-        return jnp.max(jnp.stack(errors)) / size
+        size, typical = jnp.abs(current_density), self._typical_current
+        rests = size < _REST * typical
+        return jnp.max(jnp.stack(errors)) / jnp.where(rests, 1e-2 * typical, size)
 
     @property
     def _typical_current(self) -> Scalar:
