@@ -580,6 +580,6 @@ class IonModel(eqx.Module):
         ]
         return jnp.stack([own, *aside])
 
-    def per_footprint(self, current: Scalar) -> Scalar:
+    def per_footprint(self, current: Array) -> Array:
         """A current over F c₀ D₀ [m] as a current density [A m⁻²]."""
         return current * (self.unit / self.charges[self.plated] / self.grid.footprint)
