@@ -110,6 +110,10 @@ def sand_time(
         )
     if run_on is not None:
         check_range("run_on", run_on, 1.0, 1e3, open_low=True)
+    if steps is not None and not isinstance(steps, Steps):
+        raise refuse(
+            "steps", "a depojax.Steps", repr(steps), "As Steps(tolerance=1e-5)."
+        )
     end = as_float(jnp.inf if max_time is None else max_time)
     tolerance = _linear_tolerance(cell, linear_tolerance)
     steps = Steps() if steps is None else steps

@@ -172,7 +172,7 @@ class Scaffold(eqx.Module):
         check_range("porosity", porosity, 0.0, 1.0, open_low=True)
         check_range("specific_area", specific_area, 0.0, 1e10, "m⁻¹")
         check_range("wall_distance", wall_distance, 0.0, 1e-2, "m")
-        eps = jnp.broadcast_to(as_float(porosity), grid.shape)
+        eps = _over_cells("porosity", porosity, grid)
         per_axis = (
             tortuosity_factor
             if isinstance(tortuosity_factor, (tuple, list))
@@ -189,14 +189,15 @@ class Scaffold(eqx.Module):
                 1e6,
                 cure="It is ε D/D_eff, at least 1 for any medium.",
             )
-            k = eps / jnp.broadcast_to(as_float(tau), grid.shape)
+            k = eps / _over_cells("tortuosity_factor", tau, grid)
             faces.append(harmonic_to_faces(grid, k, axis))
         return cls(
             grid=grid,
             pore_fraction=eps,
             face_transmission=(faces[0], faces[1], faces[2]),
-            surface_area=as_float(specific_area) * grid.volumes,
-            wall_distance=jnp.broadcast_to(as_float(wall_distance), grid.shape),
+            surface_area=_over_cells("specific_area", specific_area, grid)
+            * grid.volumes,
+            wall_distance=_over_cells("wall_distance", wall_distance, grid),
             closed_pore_fraction=jnp.zeros((), eps.dtype),
             resolved=False,
         )
@@ -244,6 +245,19 @@ class Scaffold(eqx.Module):
             closed_pore_fraction=self.closed_pore_fraction + lost / jnp.sum(volumes),
             resolved=self.resolved,
         )
+
+
+def _over_cells(argument: str, field: Any, grid: Grid) -> Array:
+    """A number, or an array that broadcasts to the cells, as a field over them."""
+    values = as_float(field)
+    try:
+        return jnp.broadcast_to(values, grid.shape)
+    except ValueError as error:
+        raise refuse(
+            argument,
+            f"a number, or an array that broadcasts to {grid.shape} cells",
+            f"shape {values.shape}",
+        ) from error
 
 
 def _subdivision(values: Any, grid: Grid) -> int:
