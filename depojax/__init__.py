@@ -25,6 +25,7 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import (
@@ -107,6 +108,8 @@ __all__ = [
     "MarcusHushChidsey",
     "Metal",
     "MultiIonElectrolyte",
+    "Nucleation",
+    "NucleiState",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",

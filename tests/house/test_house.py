@@ -76,6 +76,8 @@ PUBLIC = [
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "Nucleation",
+    "NucleiState",
     "Potentiostatic",
     "Protocol",
     "Pulse",
