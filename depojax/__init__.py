@@ -10,7 +10,7 @@ The README has the whole of it in ten lines.
 from depojax import io, plot, units
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
-from depojax.physics import electrolytes, metals
+from depojax.physics import electrolytes, metals, substrates
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
@@ -174,6 +174,7 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "substrates",
     "top_share",
     "tortuosity",
     "tortuosity_map",

@@ -131,6 +131,7 @@ PUBLIC = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "substrates",
     "tortuosity",
     "tortuosity_map",
     "units",
