@@ -26,6 +26,13 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.retention import cycle_life, efficiency_for, retention_after
+from depojax.physics.scharifker_hills import (
+    Transient,
+    hemisphere_radius,
+    scharifker_hills,
+)
+from depojax.physics.stress import curvature_stress
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import (
@@ -38,7 +45,12 @@ from depojax.problems.distribution import (
     top_share,
 )
 from depojax.problems.fitting import fit_kinetics
+from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
 from depojax.problems.impedance import Impedance, impedance
+from depojax.problems.nucleation_transient import (
+    NucleationTransient,
+    nucleation_transient,
+)
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.polarisation import PolarisationCurve, polarisation_curve
 from depojax.problems.protocols import Protocol
@@ -109,6 +121,7 @@ __all__ = [
     "Metal",
     "MultiIonElectrolyte",
     "Nucleation",
+    "NucleationTransient",
     "NucleiState",
     "PolarisationCurve",
     "Potentiostatic",
@@ -130,6 +143,8 @@ __all__ = [
     "Tafel",
     "Tortuosity",
     "TortuosityMap",
+    "Transient",
+    "TransientFit",
     "Until",
     "VoltageProfile",
     "aligned_channels",
@@ -137,23 +152,29 @@ __all__ = [
     "concentration_drop",
     "connected_fraction",
     "current_distribution",
+    "curvature_stress",
+    "cycle_life",
     "damkohler_number",
     "depth_profile",
     "effective_diffusivity",
+    "efficiency_for",
     "electrolytes",
     "fibre_mat",
     "fit_kinetics",
+    "fit_scharifker_hills",
     "foam",
     "foil",
     "gaussian_random_field",
     "grooves",
     "gyroid",
+    "hemisphere_radius",
     "impedance",
     "io",
     "limiting_current",
     "load",
     "metals",
     "needles",
+    "nucleation_transient",
     "percolates",
     "pillars",
     "planar_limiting_current",
@@ -162,9 +183,11 @@ __all__ = [
     "polarisation_curve",
     "pore_size_distribution",
     "report",
+    "retention_after",
     "rough_foil",
     "sand_time",
     "save",
+    "scharifker_hills",
     "schwarz_d",
     "schwarz_p",
     "simulate",

@@ -1,7 +1,7 @@
 """Cycle life from Coulombic efficiency, with and without an excess of metal.
 
     no excess        R = CE^n
-    f-fold metal     n = (f − 1)/(1 − CE) + ln R/ln CE,    R = 1 until the excess is gone
+    f-fold metal     n = (f − 1)/(1 − CE) + ln R/ln CE,    R = 1 while it lasts
 
 A cell whose capacity is 1 cycles it while its metal (f at first) lasts and loses 1 − CE
 of what it cycles; then it cycles what is left. The form R' = 1 − (1 − R)/f that is

@@ -78,8 +78,8 @@ def test_rate_is_finite_everywhere_with_its_slopes(dtype):
         assert np.isfinite(rate)
         assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(slopes))
         assert rate == 0 or value < 0
-    assert np.isinf(law.critical_radius(0.1))
-    assert np.isinf(law.barrier(0.0))
+    assert np.isinf(law.critical_radius(jnp.asarray(0.1, dtype)))
+    assert np.isinf(law.barrier(jnp.asarray(0.0, dtype)))
 
 
 def test_rate_at_the_measured_overpotential_is_the_one_asked_for():
@@ -152,7 +152,7 @@ def changing(steps):
 
 def test_second_order_where_rates_change():
     exact = changing(2048)
-    errors = [abs(changing(n) - exact) for n in (8, 16, 32, 64)]
+    errors = [abs(changing(n) - exact) for n in (16, 32, 64, 128)]
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     assert np.all(orders > 1.9), orders
 
@@ -252,9 +252,8 @@ def test_places_are_independent():
     eta, q = jnp.asarray([-0.05, -0.05, 0.1]), jnp.asarray([2.0, 0.0, 0.0])
     together = law.plate(dj.NucleiState.bare((3,)), eta, q, 1.0)
     for k in range(3):
-        alone = jax.tree.map(lambda a: a[k] if a.ndim else a, law).plate(
-            dj.NucleiState.bare(), eta[k], q[k], 1.0
-        )
+        law_there = eqx.tree_at(lambda n: n.wetting_factor, law, law.wetting_factor[k])
+        alone = law_there.plate(dj.NucleiState.bare(), eta[k], q[k], 1.0)
         for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
             np.testing.assert_allclose(a, b[k], rtol=1e-12)
     assert together.density[0] > 0
