@@ -26,6 +26,7 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nuclei import Nuclei, draw_nuclei
 from depojax.physics.retention import cycle_life, efficiency_for, retention_after
 from depojax.physics.scharifker_hills import (
     Transient,
@@ -122,6 +123,7 @@ __all__ = [
     "MultiIonElectrolyte",
     "Nucleation",
     "NucleationTransient",
+    "Nuclei",
     "NucleiState",
     "PolarisationCurve",
     "Potentiostatic",
@@ -156,6 +158,7 @@ __all__ = [
     "cycle_life",
     "damkohler_number",
     "depth_profile",
+    "draw_nuclei",
     "effective_diffusivity",
     "efficiency_for",
     "electrolytes",

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from depojax._checks import check_array_shape, check_range, refuse
 from depojax._types import Nodes, Triple, as_float, is_traced, static
@@ -42,6 +42,12 @@ class Nuclei(eqx.Module):
     def count(self) -> int:
         """How many there are."""
         return self.radii.shape[0]
+
+    def to_xarray(self):
+        """The nuclei as an `xarray.Dataset` with units on every variable."""
+        from depojax.io import to_xarray
+
+        return to_xarray(self)
 
     def levelset(self, grid: Grid, host: Any = None) -> Nodes:
         """Values on the nodes of `grid`, positive outside of all nuclei (and of host).
@@ -93,9 +99,9 @@ class Nuclei(eqx.Module):
             inside[k] = np.any(apart < radii[found])
         return jnp.asarray(inside)
 
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> KDTree:
         box = [length if p else 0.0 for length, p in self._axes()]
-        return cKDTree(self._wrapped(np.asarray(self.centers)), boxsize=box)
+        return KDTree(self._wrapped(np.asarray(self.centers)), boxsize=box)
 
     def _axes(self):
         return zip(self.lengths, self.periodic, strict=True)

@@ -27,8 +27,9 @@ from depojax.physics.scharifker_hills import (
     transient_of,
 )
 from depojax.solvers.results import SolveError
+from depojax.units import FARADAY
 
-# Numbers of each kind, and i_m² t_m/((zFc)² D) and y at the peak.
+# Numbers of each kind, and i_m² t_m/((zFc)² D) of the two limits.
 _FREE: dict[Kind, tuple[str, ...]] = {
     "instantaneous": ("site_density",),
     "progressive": ("nucleation_rate",),
@@ -41,6 +42,7 @@ class TransientFit(eqx.Module):
     """The transient that fits, how well, and how its nuclei came."""
 
     transient: Transient  # with the fitted numbers, at the measured times
+    measured: Float[Array, " n"]  # i_j [A m-2]
     values: Float[Array, " p"]  # of the free numbers, SI units
     standard_errors: Float[Array, " p"]  # of the values, SI units
     covariance: Float[Array, "p p"]  # of the logarithms of the values [-]
@@ -52,6 +54,12 @@ class TransientFit(eqx.Module):
     def verdict(self) -> Kind:
         """Instantaneous, progressive, or mixed."""
         return self.transient.kind
+
+    def to_xarray(self):
+        """The fit as an `xarray.Dataset` with units on every variable."""
+        from depojax.io import to_xarray
+
+        return to_xarray(self)
 
     @property
     def deviation(self) -> Array:
@@ -120,6 +128,7 @@ def fit_scharifker_hills(
     covariance = inverse * jnp.sum(residual**2) / (t.size - len(free))
     return TransientFit(
         transient=transient_of(law, t),
+        measured=i,
         values=values,
         standard_errors=values * jnp.sqrt(jnp.diagonal(covariance)),
         covariance=covariance,
@@ -141,7 +150,7 @@ def _start(kind: Kind, metal, given, peak_time, peak_current) -> NucleationKinet
             peak_time[None], metal, concentration=c, diffusivity=1e-9, **probe
         )
         # i_m² t_m = P (zFc)² D
-        unit = (flow.product * 0 + _PRODUCT[limit]) * _flow_square(flow.law)
+        unit = _PRODUCT[limit] * _flow_square(flow.law)
         D = peak_current**2 * peak_time / unit
     one = scharifker_hills(
         peak_time[None], metal, concentration=c, diffusivity=D, **probe
@@ -158,8 +167,6 @@ def _start(kind: Kind, metal, given, peak_time, peak_current) -> NucleationKinet
 
 
 def _flow_square(law: NucleationKinetics) -> Array:
-    from depojax.units import FARADAY
-
     return (law.charge * FARADAY * law.concentration) ** 2
 
 

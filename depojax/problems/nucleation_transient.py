@@ -224,7 +224,8 @@ def _march(electrode: _Electrode, times: Array):
     spans = jnp.diff(times, prepend=0.0)
 
     def step(carry, span):
-        before = _Before(*carry, span)
+        potential, eta, state = carry
+        before = _Before(potential, eta, state, span)
         E, good = _end_of_step(electrode, before)
         new = electrode.after(E, before)
         eta = electrode.local(E)[1]

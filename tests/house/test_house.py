@@ -89,6 +89,8 @@ PUBLIC = [
     "scharifker_hills",
     "curvature_stress",
     "NucleiState",
+    "Nuclei",
+    "draw_nuclei",
     "Potentiostatic",
     "Protocol",
     "Pulse",
