@@ -16,11 +16,21 @@ from depojax._checks import refuse
 from depojax._types import is_traced
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
+from depojax.io.nucleation import (
+    of_nucleation_transient,
+    of_nuclei,
+    of_transient,
+    of_transient_fit,
+)
 from depojax.io.parts import described, with_axes
 from depojax.io.provenance import provenance
 from depojax.io.space_charge import of_space_charge, of_space_charge_curve
+from depojax.physics.nuclei import Nuclei
+from depojax.physics.scharifker_hills import Transient
 from depojax.problems.distribution import DepthProfile
+from depojax.problems.fitting_transients import TransientFit
 from depojax.problems.impedance import Impedance
+from depojax.problems.nucleation_transient import NucleationTransient
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
@@ -41,7 +51,11 @@ def to_xarray(
     | Impedance
     | DepthProfile
     | SpaceCharge
-    | SpaceChargeCurve,
+    | SpaceChargeCurve
+    | Transient
+    | TransientFit
+    | NucleationTransient
+    | Nuclei,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -75,6 +89,16 @@ def to_xarray(
     elif isinstance(solution, SpaceChargeCurve):
         _check_single(solution, jnp.sum(solution.voltage, -1))
         dataset = of_space_charge_curve(solution)
+    elif isinstance(solution, Transient):
+        _check_single(solution, solution.peak_time)
+        dataset = of_transient(solution)
+    elif isinstance(solution, TransientFit):
+        dataset = of_transient_fit(solution)
+    elif isinstance(solution, NucleationTransient):
+        _check_single(solution, solution.current_density)
+        dataset = of_nucleation_transient(solution)
+    elif isinstance(solution, Nuclei):
+        dataset = of_nuclei(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
     elif isinstance(solution, Scaffold):
@@ -88,8 +112,8 @@ def to_xarray(
         raise refuse(
             "solution",
             "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
-            "PolarisationCurve, Impedance, DepthProfile, SpaceCharge or "
-            "SpaceChargeCurve",
+            "PolarisationCurve, Impedance, DepthProfile, SpaceCharge, "
+            "SpaceChargeCurve, Transient, TransientFit, NucleationTransient or Nuclei",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}

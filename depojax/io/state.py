@@ -40,14 +40,19 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nuclei import Nuclei
+from depojax.physics.scharifker_hills import NucleationKinetics, Transient
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
+from depojax.problems.fitting_transients import TransientFit
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
+from depojax.problems.nucleation_transient import NucleationTransient
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -109,6 +114,11 @@ CLASSES: dict[str, type] = {
         PropertyTable,
         Metal,
         MultiIonElectrolyte,
+        Nucleation,
+        NucleationKinetics,
+        NucleationTransient,
+        Nuclei,
+        NucleiState,
         Passing,
         PolarisationCurve,
         Potentiostatic,
@@ -133,6 +143,8 @@ CLASSES: dict[str, type] = {
         Tafel,
         Tortuosity,
         TortuosityMap,
+        Transient,
+        TransientFit,
         Until,
         VoltageProfile,
     )

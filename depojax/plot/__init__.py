@@ -7,6 +7,7 @@ colours are those of viridis and of Okabe & Ito, told apart by all eyes and in g
 """
 
 from depojax.plot.ions import column_profile, current_voltage
+from depojax.plot.nucleation import nucleation, nucleation_transients
 from depojax.plot.parts import save_figure
 from depojax.plot.profiles import depletion_map, depth_profile, wall_history
 from depojax.plot.runs import current_distribution, voltage
@@ -19,6 +20,8 @@ __all__ = [
     "current_voltage",
     "depletion_map",
     "depth_profile",
+    "nucleation",
+    "nucleation_transients",
     "save_figure",
     "scaffold",
     "slices",
