@@ -41,6 +41,7 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
@@ -51,6 +52,7 @@ from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
 from depojax.problems.plating_solution import Plating, Position
+from depojax.problems.plating_window import Nuclei
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -115,6 +117,9 @@ CLASSES: dict[str, type] = {
         Metal,
         MetalInPores,
         MultiIonElectrolyte,
+        Nuclei,
+        NucleiState,
+        Nucleation,
         Passing,
         Plating,
         PolarisationCurve,

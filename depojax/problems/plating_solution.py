@@ -5,9 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from depojax._types import Cells, Scalar
+from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.coupled import CellState
 from depojax.problems.growth import AbstractGrowth, volume_of_charge
+from depojax.problems.plating_window import Nuclei
 from depojax.problems.protocols import Protocol
 from depojax.solvers.results import RESULTS
 
@@ -22,6 +24,7 @@ class Position(eqx.Module):
     length: Scalar  # of the next window [s]
     salt: Scalar  # at first [m³ of c₀]
     squeezed: Scalar  # out of the top since then [m³ of c₀]
+    stored: Scalar  # charge of double layers per footprint [C m-2]
 
 
 class Plating(eqx.Module):
@@ -43,6 +46,7 @@ class Plating(eqx.Module):
     thickness: Cells  # of the deposit per true area of the bare host [m]
     coverage: Cells  # share of the host's area that is metal [-]
     nuclei_density: Cells  # per area of the host [m-2]
+    nuclei_radius: Cells  # mean [m]
     dead_metal: Cells  # volume of dead metal per cell volume [-]
     pore_fraction: Cells  # [-]
     concentration: Cells  # [mol m-3]
@@ -74,6 +78,9 @@ class Plating(eqx.Module):
     protocol: Protocol
     growth: AbstractGrowth
     metal: PyTree  # as the growth keeps it
+    nucleation: Nucleation | None
+    nuclei: Nuclei | None  # of host and collector
+    double_layer_capacitance: Scalar  # [F m-2]
     state: CellState  # to go on from
     position: Position
 
