@@ -46,8 +46,8 @@ from depojax.problems.distribution import (
     top_share,
 )
 from depojax.problems.fitting import fit_kinetics
-from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
+from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
 from depojax.problems.nucleation_transient import (
     NucleationTransient,

@@ -52,7 +52,7 @@ from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
 from depojax.problems.plating_solution import Plating, Position
-from depojax.problems.plating_window import Nuclei
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -117,7 +117,7 @@ CLASSES: dict[str, type] = {
         Metal,
         MetalInPores,
         MultiIonElectrolyte,
-        Nuclei,
+        MeanNuclei,
         NucleiState,
         Nucleation,
         Passing,

@@ -16,7 +16,7 @@ from depojax._progress import report_progress
 from depojax._types import Scalar, is_traced
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
-from depojax.problems.cell_assembly import onto, reacting_places
+from depojax.problems.cell_assembly import collector_area, onto, reacting_places
 from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
 from depojax.problems.plating_solution import (
     Plating,
@@ -26,7 +26,7 @@ from depojax.problems.plating_solution import (
 )
 from depojax.problems.plating_window import (
     Growing,
-    Nuclei,
+    MeanNuclei,
     Window,
     Windows,
     nucleated,
@@ -109,7 +109,7 @@ class PlatingRun:
         places = reacting_places(self.here)
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
         self.salt_at_first = jnp.sum(self.salt)
-        self.nuclei = None if self.nucleation is None else Nuclei.none(self.cell)
+        self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
         self._begin_step()
 
     def take_up(self, before: Plating) -> None:

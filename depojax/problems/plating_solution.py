@@ -9,7 +9,7 @@ from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.coupled import CellState
 from depojax.problems.growth import AbstractGrowth, volume_of_charge
-from depojax.problems.plating_window import Nuclei
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.protocols import Protocol
 from depojax.solvers.results import RESULTS
 
@@ -79,7 +79,7 @@ class Plating(eqx.Module):
     growth: AbstractGrowth
     metal: PyTree  # as the growth keeps it
     nucleation: Nucleation | None
-    nuclei: Nuclei | None  # of host and collector
+    nuclei: MeanNuclei | None  # of host and collector
     double_layer_capacitance: Scalar  # [F m-2]
     state: CellState  # to go on from
     position: Position

@@ -66,7 +66,7 @@ class Windows(eqx.Module):
         self.max_windows = check_integer("max_windows", max_windows, 1)
 
 
-class Nuclei(eqx.Module):
+class MeanNuclei(eqx.Module):
     """What has nucleated on host and open collector, and how far both are charged."""
 
     host: NucleiState
@@ -75,7 +75,7 @@ class Nuclei(eqx.Module):
     floor_overpotential: Float[Array, "x y"]  # η [V]
 
     @classmethod
-    def none(cls, cell: Cell) -> "Nuclei":
+    def none(cls, cell: Cell) -> "MeanNuclei":
         """Bare host and collector, at equilibrium."""
         host = NucleiState.bare(cell.grid.shape)
         floor = NucleiState.bare(cell.grid.shape[:2])
@@ -139,7 +139,7 @@ def opened(
     left: tuple[Cells, Array],
     salt: Cells | None,
     before: CellState | None,
-    nuclei: Nuclei | None = None,
+    nuclei: MeanNuclei | None = None,
     conductance: Scalar | None = None,
 ) -> tuple[CellModel, CellState, Cells]:
     """The discrete cell of a window, where it begins, and its salt [m³ of c₀].
@@ -173,7 +173,7 @@ def opened(
     return model, state, salt
 
 
-def _covered(model: CellModel, nuclei: Nuclei, conductance: Any) -> CellModel:
+def _covered(model: CellModel, nuclei: MeanNuclei, conductance: Any) -> CellModel:
     electrolyte = model.electrolyte
     where = (electrolyte.concentration, electrolyte.temperature)
 
@@ -280,11 +280,11 @@ def _charging(model: CellModel, surface: Surface, at: AtWall, eta: Any) -> Any:
 @eqx.filter_jit
 def nucleated(
     nucleation: Nucleation,
-    nuclei: Nuclei,
+    nuclei: MeanNuclei,
     model: CellModel,
     gain: Gain,
     reached: tuple[Cells, Array],
-) -> tuple[Nuclei, Scalar]:
+) -> tuple[MeanNuclei, Scalar]:
     """The nuclei after a window; and how much they changed, as windows count it."""
     T = model.electrolyte.temperature
     changes = []
@@ -317,4 +317,4 @@ def nucleated(
         model.floor, at_floor, nuclei.floor, floor_eta,
         gain.floor, nuclei.floor_overpotential,
     )  # fmt: skip
-    return Nuclei(host, floor, host_eta, floor_eta), jnp.maximum(*changes)
+    return MeanNuclei(host, floor, host_eta, floor_eta), jnp.maximum(*changes)
