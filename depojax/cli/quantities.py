@@ -60,7 +60,7 @@ ARGUMENT_UNITS = {
     "reorganisation_energy": "J",
     "specific_area": "1/m",
     "stern_capacitance": "F/m^2",
-    "voltage": "V",
+    **dict.fromkeys(("voltage", "equilibrium_potential"), "V"),
 }  # fmt: skip
 
 _QUANTITY = re.compile(

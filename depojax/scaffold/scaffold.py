@@ -44,6 +44,8 @@ class Scaffold(eqx.Module):
     wall_distance: Cells  # signed, cell centre to wall, positive in the pore [m]
     closed_pore_fraction: Scalar  # trimmed closed pore volume / total volume [-]
     resolved: bool = static(default=True)  # pores on the grid, or averaged over
+    # Level set that the cells were cut by, if they were: what a growing deposit moves.
+    levelset: Nodes | None = None
 
     def __check_init__(self):
         shape = self.grid.shape
@@ -56,6 +58,10 @@ class Scaffold(eqx.Module):
             faces = tuple(n + (a == axis) for a, n in enumerate(shape))
             check_array_shape(f"face_transmission[{axis}]", face, faces)
             check_fraction(f"face_transmission[{axis}]", face, closed=True)
+        if self.levelset is not None:
+            parts = _subdivision(self.levelset, self.grid)
+            nodes = [parts * n + 1 for n in shape]
+            check_array_shape("levelset", self.levelset, nodes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -109,6 +115,7 @@ class Scaffold(eqx.Module):
             surface_area=cut.interface_area,
             wall_distance=cut.wall_distance,
             closed_pore_fraction=jnp.zeros((), values.dtype),
+            levelset=values,
         )
         return scaffold.trimmed() if trim else scaffold
 
@@ -243,6 +250,7 @@ class Scaffold(eqx.Module):
             wall_distance=self.wall_distance,
             closed_pore_fraction=self.closed_pore_fraction + lost / jnp.sum(volumes),
             resolved=self.resolved,
+            levelset=self.levelset,
         )
 
 
