@@ -12,6 +12,7 @@ from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
 from depojax.physics.ions import Ion, MultiIonElectrolyte
@@ -37,8 +38,12 @@ from depojax.problems.distribution import (
     top_share,
 )
 from depojax.problems.fitting import fit_kinetics
+from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
+from depojax.problems.plating import plate
+from depojax.problems.plating_solution import Plating
+from depojax.problems.plating_window import Windows
 from depojax.problems.polarisation import PolarisationCurve, polarisation_curve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
@@ -92,6 +97,7 @@ __all__ = [
     "ConstantCurrent",
     "CurrentProfile",
     "CyclicVoltammetry",
+    "DeadMetal",
     "DepthProfile",
     "Distribution",
     "Film",
@@ -99,6 +105,7 @@ __all__ = [
     "Galvanostatic",
     "Graded",
     "Grid",
+    "HomogenisedGrowth",
     "IdealDilute",
     "Impedance",
     "Ion",
@@ -107,6 +114,7 @@ __all__ = [
     "MarcusHushChidsey",
     "Metal",
     "MultiIonElectrolyte",
+    "Plating",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",
@@ -129,6 +137,7 @@ __all__ = [
     "TortuosityMap",
     "Until",
     "VoltageProfile",
+    "Windows",
     "aligned_channels",
     "carbon_cloth",
     "concentration_drop",
@@ -155,6 +164,7 @@ __all__ = [
     "pillars",
     "planar_limiting_current",
     "planar_sand_time",
+    "plate",
     "plot",
     "polarisation_curve",
     "pore_size_distribution",

@@ -1,0 +1,463 @@
+"""A plating run under way: windows one after the other, and what they leave behind."""
+
+import contextlib
+import dataclasses
+import time as clock
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from depojax._checks import refuse
+from depojax._progress import report_progress
+from depojax._types import Scalar, is_traced
+from depojax.problems.cell import Cell
+from depojax.problems.cell_assembly import onto, reacting_places
+from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
+from depojax.problems.plating_solution import (
+    Plating,
+    Position,
+    dead_share,
+    efficiencies,
+)
+from depojax.problems.plating_window import (
+    Growing,
+    Window,
+    Windows,
+    opened,
+    run_window,
+)
+from depojax.problems.protocols import Protocol
+from depojax.problems.simulate import (
+    PlainStep,
+    parts_of_voltage,
+    plain_step,
+    step_bar,
+    with_first_step,
+)
+from depojax.solvers.results import RESULTS, SolveError
+from depojax.solvers.time import Steps
+
+_LONGER = 4.0  # windows grow at most so much
+_RETRY = 2.0  # a window that changed so much more than it should is run again
+_AIM = 0.9  # of the change that is allowed
+_CAUTION = 0.25  # of the first window: the current is not known yet
+_KEPT_EVERY = 60.0  # restart points [s of wall time]
+_HISTORIES = (
+    "voltage",
+    "current_density",
+    "lowest_wall_concentration",
+    "charge_imbalance",
+)
+
+
+@dataclasses.dataclass
+class PlatingRun:
+    """A run under way: what it was asked, where it is, and what it has seen."""
+
+    cell: Cell
+    protocol: Protocol
+    growth: AbstractGrowth
+    stop_on_closure: bool
+    windows: Windows
+    steps: Steps
+    progress: bool
+    keep: Callable[[Plating], None] | None
+
+    def __post_init__(self):
+        self.index = 0  # of the step in hand
+        self.elapsed: Any = 0.0  # of the steps before [s]
+        self.begun: Any = 0.0  # end of the run that this one goes on from [s]
+        self.times: list[np.ndarray] = []
+        self.indices: list[np.ndarray] = []
+        self.values: list[dict[str, np.ndarray]] = []
+        self.window_times: list[float] = []
+        self.porosities: list[float] = []
+        self.step_times: list[Any] = []
+        self.step_charges: list[Any] = []
+        self.step_lost: list[Any] = []
+        self.ended: list[str] = []
+        self.counts = np.zeros(2)
+        self.time_steps = 0
+        self.closure: tuple[Any, Any] | None = None
+        self.result: RESULTS = RESULTS.successful
+        self.kept_at = clock.monotonic()
+        self.longest_step: Any = None  # in the last window [s]
+        self.squeezed: Any = 0.0  # salt out of the top, with its electrolyte [m³ of c₀]
+
+    # Where it begins
+
+    def begin(self) -> None:
+        """A cell that nothing has happened to."""
+        self.metal = self.growth.begin(self.cell)
+        self.state: Any = None
+        self.salt: Any = None
+        self.here = self.growth.cell(self.cell, self.metal)
+        left = self.growth.left(self.cell, self.metal)
+        places = reacting_places(self.here)
+        self.model, self.state, self.salt = opened(self.here, places, left, None, None)
+        self.salt_at_first = jnp.sum(self.salt)
+        self._begin_step()
+
+    def take_up(self, before: Plating) -> None:
+        """Where another run ended."""
+        self.metal = before.metal
+        self.here = before.final_cell
+        left = self.growth.left(self.cell, self.metal)
+        places = reacting_places(self.here)
+        self.model, _, _ = opened(self.here, places, left, None, None)
+        self.salt = self.model.pore_volume * before.state.fields.c
+        self.state = before.state
+        self.salt_at_first = jnp.sum(self.salt)
+        self.begun = before.end_time
+        self._begin_step()
+
+    def restore(self, partial: Plating) -> None:
+        """Where a run was kept, with all that it had seen."""
+        self.take_up(partial)
+        self.begun = 0.0
+        position = partial.position
+        self.index = int(known(position.step))
+        done = len(partial.ended_by)
+        self.step_times = list(partial.step_times[:done])
+        self.step_charges = list(partial.step_charges[:done])
+        self.step_lost = list(partial.step_lost_charges[:done])
+        self.elapsed = sum(self.step_times, 0.0)
+        self.begun = partial.end_time - self.elapsed - position.since
+        self.ended = list(partial.ended_by)
+        self.since = position.since
+        self.charge_before, self.dead_before = position.charge, position.dead
+        self.next_length = float(known(position.length))
+        self.salt_at_first, self.squeezed = position.salt, position.squeezed
+        self.times, self.indices = (
+            [np.asarray(partial.time)],
+            [np.asarray(partial.step)],
+        )
+        self.values = [{n: np.asarray(getattr(partial, n)) for n in _HISTORIES}]
+        self.window_times = list(np.asarray(partial.window_time))
+        self.porosities = list(np.asarray(partial.window_porosity))
+        self.counts = np.asarray([partial.newton_steps, partial.linear_iterations])
+        self.time_steps = int(partial.time_steps)
+        if np.isfinite(known(partial.closure_time)):
+            self.closure = (partial.closure_time, partial.closure_place)
+
+    def _begin_step(self) -> None:
+        self.since: Any = jnp.zeros_like(self.state.charge)
+        self.charge_before: Any = self.state.charge
+        self.dead_before: Any = self._dead_charge()
+        self.next_length = 0.0  # not known yet
+        self.last_gain: Gain | None = None
+
+    def _dead_charge(self) -> Scalar:
+        dead = self.growth.dead(self.cell, self.metal)
+        return jnp.sum(dead) / self.cell.footprint
+
+    # The way through the protocol
+
+    def through_protocol(self, throw: bool) -> Plating:
+        """Step after step; what came of it."""
+        over = False
+        while self.index < len(self.protocol) and not over:
+            bar = step_bar(self.index, self.protocol)
+            with bar if self.progress else contextlib.nullcontext():
+                over = self._through_step()
+            self.step_times.append(self.since)
+            self.step_charges.append(self.state.charge - self.charge_before)
+            self.step_lost.append(self._dead_charge() - self.dead_before)
+            self.elapsed = self.elapsed + self.since
+            self.index += 1
+            self._begin_step()
+        solution = self.solution()
+        if throw and bool(known(self.result._value) != 0):
+            raise SolveError(str(RESULTS[self.result]), solution)
+        return solution
+
+    def _through_step(self) -> bool:
+        """One step of the protocol; whether it ended all of it."""
+        plain = plain_step(self.protocol[self.index])
+        end = float(known(plain.end_time))
+        while True:
+            if len(self.window_times) >= self.windows.max_windows:
+                self.result = RESULTS.max_steps_reached
+                self.ended.append("failure")
+                return True
+            length = self._length(plain, end - float(known(self.since)))
+            gathered = self._window(plain, length)
+            if gathered is None:  # it was too long
+                continue
+            window, facts = gathered
+            ended, over = self._ended(plain, window, facts, end)
+            self._show(plain, end)
+            if ended:
+                self.ended.append(ended)
+                return over
+            if self.keep is not None and clock.monotonic() - self.kept_at > _KEPT_EVERY:
+                self.kept_at = clock.monotonic()
+                self.keep(self.solution())
+
+    def _length(self, plain: PlainStep, rest: float) -> float:
+        """Of the next window [s]."""
+        if self.windows.fixed is not None:
+            length = float(known(self.windows.fixed))
+        else:
+            length = self.next_length or self._first_length(plain)
+        # A sliver of a window is not worth its while.
+        return rest if rest - length < 1e-6 * length else length
+
+    def _first_length(self, plain: PlainStep) -> float:
+        gain = self._even_gain(plain)
+        if gain is None:
+            first = with_first_step(self.steps, self.model)
+            unit = first.fixed if first.first_step is None else first.first_step
+            return 64 * float(known(unit))
+        grown = self.growth.grown(self.cell, self.metal, gain)
+        change = float(known(self.growth.change(self.cell, self.metal, grown)))
+        if change == 0:
+            return float("inf")
+        return _CAUTION * float(known(self.windows.change)) / change
+
+    def _even_gain(self, plain: PlainStep) -> Gain | None:
+        """What a second of an imposed current plates, if it spreads evenly."""
+        if not bool(known(plain.by_current)):
+            return None
+        host, floor = self.model.host.area, self.model.floor.area
+        J = plain.drive.value(self.since)
+        per_area = J * self.cell.footprint / (jnp.sum(host) + jnp.sum(floor))
+        return Gain(host * per_area, floor * per_area, jnp.ones_like(J))
+
+    def _window(self, plain: PlainStep, length: float):
+        """Run a window and take it in; None, and a shorter one is next, if too long."""
+        growth, cell = self.growth, self.cell
+        halfway = self.metal
+        gain = self._even_gain(plain) if self.last_gain is None else self.last_gain
+        if gain is not None and np.isfinite(length):
+            ahead = length / 2 / gain.duration
+            gain = jax.tree.map(lambda part: part * ahead, gain)
+            halfway = growth.halfway(cell, self.metal, gain)
+        here = growth.cell(cell, halfway)
+        salt = growth.carried(self.here, here, self.salt)
+        squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
+        model, state, _ = opened(
+            here, reacting_places(here), growth.left(cell, self.metal), salt, self.state
+        )
+        window = run_window(
+            model,
+            state,
+            plain,
+            (self.since, self.charge_before),
+            self._growing(plain),
+            jnp.asarray(length, state.charge.dtype),
+            self._steps(model),
+        )
+        facts = known(window.facts)
+        metal = growth.grown(cell, self.metal, window.gain)
+        change = float(known(growth.change(cell, self.metal, metal)))
+        allowed = float(known(self.windows.change))
+        if self.windows.fixed is None and facts[0] > 0:
+            wanted = _AIM * allowed / max(change, 1e-12)
+            if change > _RETRY * allowed and facts[0] > 1e-6:
+                self.next_length = float(facts[0]) * wanted
+                return None
+            self.next_length = float(facts[0]) * min(wanted, _LONGER)
+        self._take_in(model, window, facts, metal, here)
+        self.squeezed = squeezed
+        return window, facts
+
+    def _growing(self, plain: PlainStep) -> Growing | None:
+        """What shows the stops of growth; none while a closed pore is stripped."""
+        if not self.stop_on_closure:
+            return None
+        strips = float(known(plain.drive.value(self.since))) < 0
+        if strips and self.growth.stops(self.cell, self.metal):
+            return None
+        return Growing(self.growth, self.cell, self.metal)
+
+    def _steps(self, model) -> Steps:
+        chosen = [self.windows.fixed, self.steps.fixed, self.steps.first_step]
+        if self.longest_step is None or any(given is not None for given in chosen):
+            return with_first_step(self.steps, model)
+        return eqx.tree_at(
+            lambda s: s.first_step,
+            self.steps,
+            jnp.asarray(self.longest_step, model.pore_volume.dtype),
+            is_leaf=lambda x: x is None,
+        )
+
+    def _take_in(self, model, window: Window, facts, metal, here: Cell) -> None:
+        run = window.run
+        steps, first = int(facts[1]), self.since
+        history = jax.tree.map(known, run.history)
+        began = float(known(self.begun + self.elapsed + first))
+        # What stood at the start had not settled, and in later windows was told before.
+        part = slice(1 if float(known(first)) == 0 else min(2, steps), steps + 1)
+        self.times.append(began + history.time[part])
+        self.indices.append(np.full(self.times[-1].shape, self.index))
+        self.values.append({n: v[part] for n, v in history.values.items()})
+        if steps > 2:
+            self.longest_step = float(np.max(np.diff(history.time[1 : steps + 1])))
+        self.metal, self.state, self.salt = metal, run.state, window.salt
+        self.model, self.here, self.last_gain = model, here, window.gain
+        self.since = first + run.time
+        self.counts = self.counts + known(window.counts)
+        self.time_steps += steps
+        self.window_times.append(began + float(facts[0]))
+        now = self.growth.cell(self.cell, metal).scaffold.porosity
+        self.porosities.append(float(known(now)))
+
+    def _ended(self, plain: PlainStep, window: Window, facts, end: float):
+        """What ended the step, "" if nothing did; and whether that ends everything."""
+        _, _, fine, found, bare, number = facts
+        stops: tuple[Stop, ...] = ()
+        if (
+            float(np.sum(known(window.gain.host)) + np.sum(known(window.gain.floor)))
+            > 0
+        ):
+            stops = self.growth.stops(self.cell, self.metal)
+        if stops and self.closure is None:
+            when = self.begun + self.elapsed + self.since
+            self.closure = (when, stops[0].place)
+        if not fine:
+            self.result = window.run.result
+            return "failure", True
+        if bare:
+            return "stripped", False
+        if found and number < len(plain.stops):
+            stop = plain.stops[int(number)]
+            return stop.name, stop.ends == "protocol"
+        if found and number == len(plain.stops):
+            return "stripped", False
+        final = [stop for stop in stops if stop.always or self.stop_on_closure]
+        if found or final:
+            return (final[0].name if final else "pore_closure"), True
+        if float(known(self.since)) >= end * (1 - 1e-12):
+            return "time", False
+        return "", False
+
+    def _show(self, plain: PlainStep, end: float) -> None:
+        if not self.progress:
+            return
+        passed = float(known(self.state.charge - self.charge_before))
+        shares = [0.0]
+        for stop in plain.stops:
+            if stop.kind == "charge":
+                shares.append(abs(passed) / float(known(stop.level)))
+        since = float(known(self.since))
+        report_progress(since, 1 - max(shares), True)
+
+    # What came of it
+
+    def solution(self) -> Plating:
+        """The run so far."""
+        cell, growth, state = self.cell, self.growth, self.state
+        final = growth.cell(cell, self.metal)
+        salt = growth.carried(self.here, final, self.salt)
+        squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
+        domain = final.domain()
+        volume = domain.pore_fraction * cell.grid.volumes
+        c0 = cell.salt.concentration
+        wet = volume > 0
+        c = jnp.where(wet, c0 * salt / jnp.where(wet, volume, 1.0), 0.0)
+        scale = self.model.thermal_voltage
+        since = self.since
+        lost_now = self._dead_charge() - self.dead_before
+        under_way = self.index < len(self.protocol) and float(known(since)) > 0
+        times = [*self.step_times, *([since] if under_way else [])]
+        charges = [
+            *self.step_charges,
+            *([state.charge - self.charge_before] if under_way else []),
+        ]
+        lost = [*self.step_lost, *([lost_now] if under_way else [])]
+        deposited = growth.volume(cell, self.metal)
+        booked = volume_of_charge(cell, state.charge * cell.footprint)
+        turned = jnp.sum(jnp.abs(jnp.stack([jnp.zeros_like(since), *charges])))
+        turned = volume_of_charge(cell, turned * cell.footprint)
+        amiss = jnp.abs(deposited - booked) / jnp.where(turned > 0, turned, 1.0)
+        salt_amiss = jnp.sum(salt) + squeezed - self.salt_at_first
+        salt_amiss = jnp.abs(salt_amiss)
+        salt_amiss = salt_amiss / self.salt_at_first
+        if cell.counter_electrode != "metal":  # salt passes the far side
+            salt_amiss = jnp.full_like(salt_amiss, jnp.nan)
+        signs = [float(np.sign(known(charge))) for charge in charges]
+        nowhere = jnp.full(3, jnp.nan)
+        never = (jnp.asarray(jnp.inf), nowhere)
+        closure_time, closure_place = self.closure or never
+        area = onto(cell.grid, cell.scaffold.surface_area)
+        coverage = jnp.where(area > 0, 1.0, 0.0)
+        return Plating(
+            time=_joined(self.times),
+            step=jnp.asarray(np.concatenate([np.zeros(0, int), *self.indices])),
+            **{
+                name: _joined([values[name] for values in self.values])
+                * (c0 if name == "lowest_wall_concentration" else 1.0)
+                for name in _HISTORIES
+            },
+            window_time=jnp.asarray(self.window_times, float),
+            window_porosity=jnp.asarray(self.porosities, float),
+            thickness=growth.thickness(cell, self.metal),
+            coverage=coverage,
+            nuclei_density=jnp.zeros_like(coverage),
+            dead_metal=dead_share(cell, growth.dead(cell, self.metal)),
+            pore_fraction=domain.pore_fraction,
+            concentration=c,
+            liquid_potential=scale * state.fields.liquid,
+            local_current_density=state.reactions.host.current,
+            final_voltage=scale * state.fields.collector,
+            voltage_parts=parts_of_voltage(self.model, state),
+            nucleation_overpotential=jnp.asarray(jnp.nan),
+            charge=state.charge,
+            end_time=self.begun + self.elapsed + (since if under_way else 0.0),
+            step_times=jnp.stack(times) if times else jnp.zeros(0),
+            step_charges=jnp.stack(charges) if times else jnp.zeros(0),
+            step_lost_charges=jnp.stack(lost) if times else jnp.zeros(0),
+            coulombic_efficiency=efficiencies(charges, signs),
+            deposited_volume=deposited,
+            faraday_mismatch=amiss,
+            salt_mismatch=salt_amiss,
+            trapped_electrolyte=jnp.sum(growth.trapped(cell, self.metal)),
+            squeezed_salt=c0 * jnp.asarray(squeezed),
+            closure_time=jnp.asarray(closure_time),
+            closure_place=closure_place,
+            ended_by=tuple(self.ended),
+            windows=jnp.asarray(len(self.window_times)),
+            time_steps=jnp.asarray(self.time_steps),
+            newton_steps=jnp.asarray(int(self.counts[0])),
+            linear_iterations=jnp.asarray(int(self.counts[1])),
+            result=self.result,
+            cell=cell,
+            protocol=self.protocol,
+            growth=growth,
+            metal=self.metal,
+            state=eqx.tree_at(lambda s: s.fields.c, state, jnp.where(wet, c / c0, 1.0)),
+            position=Position(
+                step=jnp.asarray(self.index),
+                since=since,
+                charge=self.charge_before,
+                dead=self.dead_before,
+                length=jnp.asarray(self.next_length, float),
+                salt=self.salt_at_first,
+                squeezed=jnp.asarray(squeezed, float),
+            ),
+        )
+
+
+def _joined(parts: list[np.ndarray]):
+    return jnp.asarray(np.concatenate([np.zeros(0), *parts]))
+
+
+def known(value: Any) -> np.ndarray:
+    """A number as it is, also while derivatives are taken of it.
+
+    Raises `ValueError` inside of jit and vmap, where there is none to know.
+    """
+    value = jax.lax.stop_gradient(value)
+    if is_traced(value):
+        raise refuse(
+            "plate",
+            "to run outside of jit and vmap",
+            "a traced number",
+            "How many windows there are is decided while it runs; jax.grad works.",
+        )
+    return np.asarray(value)
