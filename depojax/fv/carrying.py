@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Faces
+from depojax.fv.operators import without_ends
 
 _FLAGGED = 0.1  # change of a cell's volume, of what it is then, that is mixed
 _SHARE = 1 / 7  # of a difference between two cells that one pass levels
@@ -39,12 +40,12 @@ def carried_over(
         kept: cells that closed with all that they hold: they keep it.
         periodic: which axes have no ends.
     """
-    is_open = after > 0
-    amount = _handed_on(amount, is_open | kept, after, faces[0], periodic)
-    return _mixed(amount, before, after, faces[1], periodic)
+    old, new = (without_ends(each, periodic) for each in faces)
+    amount = _handed_on(amount, (after > 0) | kept, after, old)
+    return _mixed(amount, before, after, new)
 
 
-def _handed_on(amount, stays, after, faces, periodic):
+def _handed_on(amount, stays, after, faces):
     """What is in cells that are no more, in those beside them that are."""
     for _ in range(_REACH):
         lost = jnp.where(stays, 0.0, amount)
@@ -70,7 +71,7 @@ def _handed_on(amount, stays, after, faces, periodic):
     return amount - lost + share * jnp.sum(lost)
 
 
-def _mixed(amount, before, after, faces, periodic):
+def _mixed(amount, before, after, faces):
     """Level concentrations between cells that changed and those beside them."""
     wet = after > 0
     volume = jnp.where(wet, after, 1.0)

@@ -11,6 +11,7 @@ nodes the wall is, so that it stays (Min, J. Comput. Phys. 229 (2010) 2764,
 doi:10.1016/j.jcp.2009.12.032). The ends of an axis that is not periodic are mirrors.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,9 @@ from depojax.fv.grid import Grid, along
 
 _CFL = 0.45  # of a pseudo-time step; below 1/√3
 _NEAR = 1e-6  # of a cell: a wall as near to a node as that stands on it
-_MOST_TURNING = 0.5  # largest thickness over radius of curvature that is corrected for
+_MOST_TURNING = (
+    0.499  # largest thickness over radius of curvature that is corrected for
+)
 _MOST_STEPS = 30  # of Newton's method for the volume
 _PASSES = 4  # of spreading to nodes off the wall, one cell each
 
@@ -142,12 +145,15 @@ def extended(grid: Grid, distance: Nodes, amount: Cells, area: Cells) -> Nodes:
     """
     total = _onto_nodes(grid, area)
     some = total > 0
-    value = jnp.where(some, _onto_nodes(grid, amount) / jnp.where(some, total, 1.0), 0.0)
+    value = jnp.where(
+        some, _onto_nodes(grid, amount) / jnp.where(some, total, 1.0), 0.0
+    )
     weight = some.astype(value.dtype)
     for _ in range(_PASSES):
         value, weight = _spread(grid, value, weight)
     shift = [
-        distance * (_beside(grid, distance, a, 1) - _beside(grid, distance, a, -1))
+        distance
+        * (_beside(grid, distance, a, 1) - _beside(grid, distance, a, -1))
         / sum(_gaps(grid, a))
         for a in range(3)
     ]
@@ -186,14 +192,22 @@ def moved(
     thickness = extended(grid, distance, gained, area)
     kappa = extended(grid, distance, wall_curvature(grid, distance) * area, area)
     turning = jnp.clip(kappa * thickness, -_MOST_TURNING, _MOST_TURNING)
-    thickness = 2 * thickness / (1 + jnp.sqrt(1 + 2 * jnp.maximum(turning, -0.5 + 1e-9)))
+    # The thickness h of V/A = h (1 + κh/2).
+    thickness = 2 * thickness / (1 + jnp.sqrt(1 + 2 * turning))
     trial = signed_distance(grid, _outside(distance - thickness, core), sweeps=sweeps)
     wanted = pore_volume(grid, distance) - jnp.sum(gained)
-    return _at_volume(grid, trial, thickness, core, wanted)
+    return with_volume(grid, trial, wanted, thickness, core=core)
 
 
-def _at_volume(grid: Grid, trial: Nodes, thickness: Nodes, core, wanted) -> Nodes:
-    """`trial` shifted in proportion to `thickness` until the pore has that volume."""
+@eqx.filter_jit
+def with_volume(
+    grid: Grid, trial: Nodes, wanted: Any, thickness: Any, *, core: Nodes | None = None
+) -> Nodes:
+    """`trial` shifted in proportion to `thickness` until the pore has a volume [m³].
+
+    By at most the narrowest cell: what lies beyond is not reached.
+    """
+    thickness = jnp.broadcast_to(thickness, trial.shape)
     most = jnp.max(jnp.abs(jax.lax.stop_gradient(thickness)))
     share = jnp.abs(thickness) / jnp.where(most > 0, most, 1.0)
     whole = jax.lax.stop_gradient(grid.volume)
@@ -288,8 +302,10 @@ def _typical_slope(grid: Grid, values: Nodes) -> Scalar:
     low = high = values
     for axis, n in enumerate(values.shape):
         pairs = [
-            (jax.lax.slice_in_dim(v, 0, n - 1, axis=axis),
-             jax.lax.slice_in_dim(v, 1, n, axis=axis))
+            (
+                jax.lax.slice_in_dim(v, 0, n - 1, axis=axis),
+                jax.lax.slice_in_dim(v, 1, n, axis=axis),
+            )
             for v in (low, high)
         ]
         low, high = jnp.minimum(*pairs[0]), jnp.maximum(*pairs[1])
@@ -364,11 +380,8 @@ def _sampled(grid: Grid, values: Nodes, shift: list[Array]) -> Nodes:
         low.append(cell)
         share.append((place - x[cell]) / grid.widths[axis][cell])
     total = jnp.zeros_like(values)
-    for i in (0, 1):
-        for j in (0, 1):
-            for k in (0, 1):
-                weights = (s if o else 1 - s for s, o in zip(share, (i, j, k), strict=True))
-                wx, wy, wz = weights
-                corner = values[low[0] + i, low[1] + j, low[2] + k]
-                total = total + wx * wy * wz * corner
+    for offset in itertools.product((0, 1), repeat=3):
+        wx, wy, wz = (s if o else 1 - s for s, o in zip(share, offset, strict=True))
+        i, j, k = (n + o for n, o in zip(low, offset, strict=True))
+        total = total + wx * wy * wz * values[i, j, k]
     return total
