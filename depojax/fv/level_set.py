@@ -312,7 +312,8 @@ def _typical_slope(grid: Grid, values: Nodes) -> Scalar:
     cut = (low < 0) & (high > 0)
     _, slopes, _ = _at_centers(grid, values)
     size = jnp.sqrt(sum(s * s for s in slopes))
-    return jnp.sum(jnp.where(cut, size, 0.0)) / jnp.maximum(jnp.sum(cut), 1)
+    weight = cut.astype(values.dtype)
+    return jnp.sum(weight * size) / jnp.maximum(jnp.sum(weight), 1.0)
 
 
 def _at_centers(grid: Grid, values: Nodes):
