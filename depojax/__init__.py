@@ -26,6 +26,7 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import (
@@ -115,6 +116,8 @@ __all__ = [
     "Metal",
     "MultiIonElectrolyte",
     "Plating",
+    "Nucleation",
+    "NucleiState",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",

@@ -17,10 +17,12 @@ from depojax._types import is_traced
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
 from depojax.io.parts import described, with_axes
+from depojax.io.plating import of_plating
 from depojax.io.provenance import provenance
 from depojax.io.space_charge import of_space_charge, of_space_charge_curve
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.impedance import Impedance
+from depojax.problems.plating_solution import Plating
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
@@ -34,6 +36,7 @@ from depojax.scaffold.scaffold import Scaffold
 def to_xarray(
     solution: SandSolution
     | Simulation
+    | Plating
     | Scaffold
     | Tortuosity
     | TortuosityMap
@@ -57,6 +60,9 @@ def to_xarray(
     elif isinstance(solution, Simulation):
         _check_single(solution, solution.end_time)
         dataset = _of_simulation(solution)
+    elif isinstance(solution, Plating):
+        _check_single(solution, solution.end_time)
+        dataset = of_plating(solution)
     elif isinstance(solution, Tortuosity):
         _check_single(solution, solution.porosity)
         dataset = _of_tortuosity(solution)
@@ -87,7 +93,7 @@ def to_xarray(
     else:
         raise refuse(
             "solution",
-            "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
+            "a SandSolution, Simulation, Plating, Scaffold, Tortuosity, TortuosityMap, "
             "PolarisationCurve, Impedance, DepthProfile, SpaceCharge or "
             "SpaceChargeCurve",
             type(solution).__name__,

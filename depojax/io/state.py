@@ -24,6 +24,7 @@ from depojax.physics.concentrated import (
     FittedLaw,
     PropertyTable,
 )
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
 from depojax.physics.film import Film
@@ -41,13 +42,15 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.cell_model import Fields, Reactions
+from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
+from depojax.problems.growth import HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
+from depojax.problems.plating_solution import Plating, Position
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -87,6 +90,7 @@ CLASSES: dict[str, type] = {
         ConstantCurrent,
         CurrentProfile,
         CyclicVoltammetry,
+        DeadMetal,
         DepthProfile,
         Galvanostatic,
         ConcentratedElectrolyte,
@@ -97,6 +101,7 @@ CLASSES: dict[str, type] = {
         Graded,
         Grid,
         History,
+        HomogenisedGrowth,
         IdealDilute,
         Impedance,
         Ion,
@@ -108,9 +113,12 @@ CLASSES: dict[str, type] = {
         MarcusHushChidsey,
         PropertyTable,
         Metal,
+        MetalInPores,
         MultiIonElectrolyte,
         Passing,
+        Plating,
         PolarisationCurve,
+        Position,
         Potentiostatic,
         Protocol,
         Pulse,
@@ -134,6 +142,7 @@ CLASSES: dict[str, type] = {
         Tortuosity,
         TortuosityMap,
         Until,
+        Use,
         VoltageProfile,
     )
 }

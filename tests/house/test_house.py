@@ -81,6 +81,8 @@ PUBLIC = [
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "Nucleation",
+    "NucleiState",
     "Potentiostatic",
     "Protocol",
     "Pulse",
