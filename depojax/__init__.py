@@ -41,6 +41,7 @@ from depojax.problems.distribution import (
 from depojax.problems.fitting import fit_kinetics
 from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.plating import plate
 from depojax.problems.plating_solution import Plating
@@ -110,14 +111,15 @@ __all__ = [
     "IdealDilute",
     "Impedance",
     "Ion",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
     "MultiIonElectrolyte",
-    "Plating",
     "Nucleation",
     "NucleiState",
+    "Plating",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",

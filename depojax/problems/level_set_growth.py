@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from depojax._checks import check_range, refuse
+from depojax._compile import compiled_quickly
 from depojax._types import (
     Cells,
     Faces,
@@ -135,7 +136,7 @@ class LevelSetGrowth(AbstractGrowth):
         """The host as it is drawn; its outermost layer is the initial deposit."""
         return _begun(cell)
 
-    @eqx.filter_jit
+    @compiled_quickly
     def cell(self, cell: Cell, metal: MetalOnGrid) -> Cell:
         """The cell cut by the wall as it is."""
         grid = cell.scaffold.grid
@@ -166,7 +167,7 @@ class LevelSetGrowth(AbstractGrowth):
         gamma = metal_of(cell).surface_energy if gamma is None else gamma
         return -gamma * mean * volume_of_charge(cell, as_float(1.0))
 
-    @eqx.filter_jit
+    @compiled_quickly
     def grown(self, cell: Cell, metal: MetalOnGrid, gain: Gain) -> MetalOnGrid:
         """The wall after a window."""
         grid, fine = cell.scaffold.grid, _fine(cell, metal.distance)
@@ -202,7 +203,7 @@ class LevelSetGrowth(AbstractGrowth):
         """A tenth of the way of the wall, in cells."""
         return _WAY * after.step
 
-    @eqx.filter_jit
+    @compiled_quickly
     def left(self, cell: Cell, metal: MetalOnGrid) -> tuple[Cells, Array]:
         """Live metal, shared out by how thick it stands on the core."""
         grid = cell.scaffold.grid
@@ -224,12 +225,12 @@ class LevelSetGrowth(AbstractGrowth):
         volume = (core - now) * cell.scaffold.grid.volumes * self.density_factor
         return volume / volume_of_charge(cell, as_float(1.0))
 
-    @eqx.filter_jit
+    @compiled_quickly
     def dead(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """Metal that nothing connects to the collector."""
         return onto(cell.grid, metal.dead * self._deposit(cell, metal))
 
-    @eqx.filter_jit
+    @compiled_quickly
     def volume(self, cell: Cell, metal: MetalOnGrid) -> Scalar:
         """What the pore has lost, and what is gone from the collector."""
         lost = metal.pore_at_first - pore_volume(
@@ -238,7 +239,7 @@ class LevelSetGrowth(AbstractGrowth):
         below = jnp.sum(metal.reserve) - metal.reserve_at_first
         return lost * self.density_factor + volume_of_charge(cell, below)
 
-    @eqx.filter_jit
+    @compiled_quickly
     def thickness(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """How deep the bare wall lies below the surface; of the collector as well."""
         scaffold = cell.scaffold
@@ -247,7 +248,7 @@ class LevelSetGrowth(AbstractGrowth):
         bare = scaffold.surface_area.at[..., 0].add(collector_area(cell)) > 0
         return onto(cell.grid, jnp.where(bare, depth, 0.0))
 
-    @eqx.filter_jit
+    @compiled_quickly
     def trapped(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """Electrolyte in pores that were open and reach the top no more."""
         raw = Scaffold.from_levelset(metal.distance, cell.scaffold.grid, trim=False)
@@ -284,7 +285,7 @@ class LevelSetGrowth(AbstractGrowth):
         return _carried(before, after, salt)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _begun(cell: Cell) -> MetalOnGrid:
     scaffold, grid = cell.scaffold, cell.scaffold.grid
     if scaffold.levelset is None:
@@ -407,7 +408,7 @@ def _conductivity(cell: Cell, metal: MetalOnGrid) -> Cells:
     return own + share * (metal_of(cell).electrical_conductivity - own)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _at_top(cell: Cell, metal: MetalOnGrid) -> tuple[Array, Array]:
     """Openness of the top faces, and where metal has come to a top that was clear."""
     grid = cell.scaffold.grid
@@ -422,7 +423,7 @@ def _place(cell: Cell, at: Any) -> Array:
     return jnp.stack([centers[axis][int(at[axis])] for axis in range(3)])
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
     old, new = before.domain(), after.domain()
     volumes = old.grid.volumes

@@ -1,4 +1,4 @@
-"""Level sets that move: distance, curvature, extension, and volume to the last digit."""
+"""Level sets that move: distance, curvature, extension, volume to the last digit."""
 
 import itertools
 

@@ -75,7 +75,7 @@ def test_trench_fills_and_closes_on_time():
     assert count * step == pytest.approx(5, abs=2.1 * step)
     volume = float(growth.volume(cell, metal))
     assert volume == pytest.approx(charge / CHARGE, rel=1e-10)
-    assert [stop.name for stop in growth.stops(cell, metal)][0] == "top_closure"
+    assert growth.stops(cell, metal)[0].name == "top_closure"
 
 
 BOTTLE = 49.716814692820414  # µm², MB3_bottle
