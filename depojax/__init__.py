@@ -53,6 +53,7 @@ from depojax.problems.nucleation_transient import (
     NucleationTransient,
     nucleation_transient,
 )
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.plating import plate
 from depojax.problems.plating_solution import Plating
@@ -122,6 +123,7 @@ __all__ = [
     "IdealDilute",
     "Impedance",
     "Ion",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",

@@ -61,7 +61,9 @@ ARGUMENT_UNITS = {
     "reorganisation_energy": "J",
     "specific_area": "1/m",
     **dict.fromkeys(("double_layer_capacitance", "stern_capacitance"), "F/m^2"),
-    **dict.fromkeys(("nucleation_overpotential", "voltage"), "V"),
+    **dict.fromkeys(
+        ("equilibrium_potential", "nucleation_overpotential", "voltage"), "V"
+    ),
     "contact": "S/m",
     "prefactor": "1/m^2/s",
     "rate": "1/s",

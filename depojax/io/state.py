@@ -51,6 +51,7 @@ from depojax.problems.growth import HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
+from depojax.problems.level_set_growth import LevelSetGrowth, MetalOnGrid
 from depojax.problems.plating_solution import Plating, Position
 from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.polarisation import PolarisationCurve
@@ -110,12 +111,14 @@ CLASSES: dict[str, type] = {
         IonFields,
         IonState,
         KnownFit,
+        LevelSetGrowth,
         LinearKinetics,
         Marcus,
         MarcusHushChidsey,
         PropertyTable,
         Metal,
         MetalInPores,
+        MetalOnGrid,
         MultiIonElectrolyte,
         MeanNuclei,
         NucleiState,

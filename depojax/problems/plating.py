@@ -16,6 +16,7 @@ from depojax._types import as_float, concrete
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.growth import AbstractGrowth, HomogenisedGrowth, metal_of
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.plating_run import PlatingRun
 from depojax.problems.plating_solution import Plating
 from depojax.problems.plating_window import Windows
@@ -52,7 +53,8 @@ def plate(
             or one per cell of the scaffold; by default all of it reacts like metal.
         double_layer_capacitance: of host and collector [F m⁻²], charged before there
             are nuclei. Good values: 0.05 to 0.4.
-        growth: how the metal fills the host; `HomogenisedGrowth()` by default.
+        growth: how the metal fills the host; by default `HomogenisedGrowth()` where it
+            is known by its averages, else `LevelSetGrowth()`.
         stop_on_closure: end the run where the first pore closes.
         windows: how long geometry stands still; `Windows(0.05)` by default.
         steps: choice of time steps in a window; `Steps(tolerance=1e-4)` by default.
@@ -73,9 +75,11 @@ def plate(
     _ = metal_of(cell)
     if kinetics is not None:
         cell = cell.replace(kinetics=kinetics)
-    growth = HomogenisedGrowth() if growth is None else growth
+    growth = _usual_growth(cell) if growth is None else growth
     if not isinstance(growth, AbstractGrowth):
-        raise refuse("growth", "a HomogenisedGrowth", type(growth).__name__)
+        raise refuse(
+            "growth", "a HomogenisedGrowth or LevelSetGrowth", type(growth).__name__
+        )
     growth.check(cell)
     check_range(
         "double_layer_capacitance", double_layer_capacitance, 0.0, 1e4, "F m⁻²",
@@ -133,6 +137,10 @@ def go_on(
     )
     run.restore(partial)
     return run.through_protocol(throw)
+
+
+def _usual_growth(cell: Cell) -> AbstractGrowth:
+    return LevelSetGrowth() if cell.scaffold.resolved else HomogenisedGrowth()
 
 
 def _check_nucleation(nucleation: Any, cell: Cell) -> None:

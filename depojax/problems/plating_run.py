@@ -272,6 +272,11 @@ class PlatingRun:
             jnp.asarray(length, state.charge.dtype),
             self._steps(model),
         )
+        # What a pocket has enclosed is no part of the model and stays.
+        wet = model.pore_volume > 0
+        window = eqx.tree_at(
+            lambda w: w.salt, window, jnp.where(wet, window.salt, salt)
+        )
         facts = known(window.facts)
         metal = growth.grown(cell, self.metal, window.gain)
         change = float(known(growth.change(cell, self.metal, metal)))

@@ -77,6 +77,7 @@ PUBLIC = [
     "IdealDilute",
     "Impedance",
     "Film",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",

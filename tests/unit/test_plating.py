@@ -148,7 +148,7 @@ def test_figures_show_it(filled):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"growth": "level set"}, "growth.*a HomogenisedGrowth, got str"),
+        ({"growth": "level set"}, "growth.*or LevelSetGrowth, got str"),
         ({"nucleation": 0.04}, "nucleation.*a Nucleation, got float"),
         ({"double_layer_capacitance": 0.0}, "double_layer_capacitance"),
     ],
