@@ -12,6 +12,8 @@ In numbers they add up to the voltage to round-off: currents close in every cell
 Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -62,8 +64,13 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
 def overpotentials(model: CellModel, state: CellState) -> tuple[Array, Array, Array]:
     """η of the kinetics on host, collector and counter electrode [V]."""
     x, t = state.fields, model.transport(state.fields.c)
+
+    def shift(surface: Surface) -> Any:
+        return 0.0 if surface.equilibrium is None else surface.equilibrium
+
     host, floor, counter = (
         model.thermal_voltage * _drops(model, surface, film, metal, x, t, i)[0]
+        - shift(surface)
         for surface, film, metal, i in zip(
             model.surfaces,
             model.films_after(state.use),
