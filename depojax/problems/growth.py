@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
 from depojax._checks import check_choice, check_range, refuse
-from depojax._types import Cells, Faces, Scalar, as_float, concrete, is_traced, static
-from depojax.fv.operators import harmonic_to_faces
+from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
+from depojax.fv.operators import faces_between, harmonic_to_faces
 from depojax.physics.deposit import AREA_LAWS, DeadMetal, metal_conductivity
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell
@@ -294,8 +294,7 @@ class HomogenisedGrowth(AbstractGrowth):
         loss: Any = self.loss
         conducts = jax.lax.stop_gradient(self._conductivity(cell, metal))
         conducts = conducts >= loss.contact
-        everywhere = _all_faces(cell)
-        return flood(everywhere, conducts, cell.scaffold.grid.periodic, end=0)
+        return _reached(cell, conducts, end=0)
 
     def change(self, cell: Cell, before: MetalInPores, after: MetalInPores) -> Scalar:
         """Largest |Δε|/ε; of full pores, of a fifth of what they were."""
@@ -327,11 +326,7 @@ class HomogenisedGrowth(AbstractGrowth):
     def trapped(self, cell: Cell, metal: MetalInPores) -> Cells:
         """Electrolyte in cells that only closed pores lead to, and in closed ones."""
         eps = self.pore_fraction(cell, metal)
-        reached = flood(
-            _all_faces(cell),
-            jax.lax.stop_gradient(eps) > self.closed,
-            cell.scaffold.grid.periodic,
-        )
+        reached = _reached(cell, jax.lax.stop_gradient(eps) > self.closed, end=-1)
         volume = jnp.where(reached, 0.0, eps * cell.scaffold.grid.volumes)
         return onto(cell.grid, volume)
 
@@ -385,6 +380,8 @@ def _plated(cell: Cell, metal: MetalInPores, gain: Gain) -> MetalInPores:
     )
 
 
-def _all_faces(cell: Cell) -> Faces:
-    x, y, z = (jnp.ones_like(face) for face in cell.scaffold.face_transmission)
-    return x, y, z
+def _reached(cell: Cell, phase: Bool[Array, "x y z"], *, end: int) -> Array:
+    """Cells of a phase that others of it connect to the collector (0) or the top."""
+    periodic = cell.scaffold.grid.periodic
+    faces = faces_between(phase, periodic, cell.scaffold.pore_fraction.dtype)
+    return flood(faces, phase, periodic, end=end)

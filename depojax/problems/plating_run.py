@@ -258,7 +258,9 @@ class PlatingRun:
         here = growth.cell(cell, halfway)
         salt = growth.carried(self.here, here, self.salt)
         squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
-        charging = None if self.nuclei is None else self.capacitance / length
+        charging = None
+        if self.nuclei is not None:
+            charging = (self.capacitance, jnp.asarray(length, self.since.dtype))
         places, left = reacting_places(here), growth.left(cell, self.metal)
         model, state, _ = opened(
             here, places, left, salt, self.state, self.nuclei, charging

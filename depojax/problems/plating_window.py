@@ -34,6 +34,7 @@ from depojax.solvers.time import Run, Steps, integrate
 _FINE, _COARSE = 0.05, 0.5
 _FEW_BIRTHS = 1.0  # rate [m-2 s-1]
 _NO_RATE = 1e-12
+_AHEAD = 0.3  # of ln A that is trusted to go on
 _ROUND_OFF = 1e-6  # of the charge of a double layer
 
 
@@ -73,13 +74,16 @@ class MeanNuclei(eqx.Module):
     floor: NucleiState
     host_overpotential: Cells  # η [V]
     floor_overpotential: Float[Array, "x y"]  # η [V]
+    host_swelling: Cells  # d ln A/dt of the last window [s-1]
+    floor_swelling: Float[Array, "x y"]  # [s-1]
 
     @classmethod
     def none(cls, cell: Cell) -> "MeanNuclei":
         """Bare host and collector, at equilibrium."""
         host = NucleiState.bare(cell.grid.shape)
         floor = NucleiState.bare(cell.grid.shape[:2])
-        return cls(host, floor, 0 * host.charge, 0 * floor.charge)
+        nothing = (0 * host.charge, 0 * floor.charge)
+        return cls(host, floor, *nothing, *nothing)
 
 
 class Growing(eqx.Module):
@@ -140,12 +144,12 @@ def opened(
     salt: Cells | None,
     before: CellState | None,
     nuclei: MeanNuclei | None = None,
-    conductance: Scalar | None = None,
+    charging: tuple[Scalar, Scalar] | None = None,
 ) -> tuple[CellModel, CellState, Cells]:
     """The discrete cell of a window, where it begins, and its salt [m³ of c₀].
 
     Salt is kept: c = n/V of what the pores hold now. Where there are `nuclei`, only
-    they react; `conductance` is C/Δt of the double layer [S m⁻²].
+    they react; `charging` is C of the double layer [F m⁻²] and the window's length [s].
     """
     model = cell_model(cell, places)
     host, floor = (
@@ -156,8 +160,8 @@ def opened(
         for surface, charge in zip((model.host, model.floor), left, strict=True)
     )  # fmt: skip
     model = eqx.tree_at(lambda m: (m.host, m.floor), model, (host, floor))
-    if nuclei is not None:
-        model = _covered(model, nuclei, conductance)
+    if nuclei is not None and charging is not None:
+        model = _covered(model, nuclei, *charging)
     state = at_rest(model)
     if salt is None or before is None:
         return model, state, model.pore_volume * state.fields.c
@@ -173,24 +177,29 @@ def opened(
     return model, state, salt
 
 
-def _covered(model: CellModel, nuclei: MeanNuclei, conductance: Any) -> CellModel:
+def _covered(
+    model: CellModel, nuclei: MeanNuclei, capacitance: Scalar, length: Scalar
+) -> CellModel:
     electrolyte = model.electrolyte
     where = (electrolyte.concentration, electrolyte.temperature)
 
-    def covered(surface: Surface, state: NucleiState, eta: Array) -> Surface:
+    def covered(surface: Surface, state: NucleiState, eta: Array, swelling: Array):
+        # η is that at the end of the window: so is the area, as far as one can tell.
+        onward = jnp.exp(jnp.clip(swelling * length, -_AHEAD, _AHEAD))
         kinetics = PartlyCovered(
             surface.kinetics,
-            state.area_factor,
-            conductance + 0 * eta,
+            state.area_factor * onward,
+            capacitance / length + 0 * eta,
             eta,
             surface.kinetics.exchange_current_density(*where) + 0 * eta,
         )
         return dataclasses.replace(surface, kinetics=kinetics)
 
+    n = nuclei
     return dataclasses.replace(
         model,
-        host=covered(model.host, nuclei.host, nuclei.host_overpotential),
-        floor=covered(model.floor, nuclei.floor, nuclei.floor_overpotential),
+        host=covered(model.host, n.host, n.host_overpotential, n.host_swelling),
+        floor=covered(model.floor, n.floor, n.floor_overpotential, n.floor_swelling),
     )
 
 
@@ -305,16 +314,19 @@ def nucleated(
             jnp.abs(eta - old) / per_change, share * jnp.abs(swelling) / 4
         )
         changes.append(jnp.max(jnp.where(surface.area > 0, change, 0.0)))
-        return new
+        grew = (state.area_factor > _NO_RATE) & (gain.duration > 0)
+        time = jnp.where(gain.duration > 0, gain.duration, 1.0)
+        return new, jnp.where(grew, swelling / time, 0.0)
 
     at_floor = jax.tree.map(lambda k: k[..., 0] if k.ndim == 3 else k, nucleation)
     host_eta, floor_eta = reached
-    host = after(
+    host, host_swelling = after(
         model.host, over_host(model.grid, nucleation), nuclei.host, host_eta,
         gain.host, nuclei.host_overpotential,
     )  # fmt: skip
-    floor = after(
+    floor, floor_swelling = after(
         model.floor, at_floor, nuclei.floor, floor_eta,
         gain.floor, nuclei.floor_overpotential,
     )  # fmt: skip
-    return MeanNuclei(host, floor, host_eta, floor_eta), jnp.maximum(*changes)
+    new = MeanNuclei(host, floor, host_eta, floor_eta, host_swelling, floor_swelling)
+    return new, jnp.maximum(*changes)

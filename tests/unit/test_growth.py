@@ -172,7 +172,7 @@ def test_growth_refuses(options, words):
 
 
 def test_growth_refuses_cells_it_cannot_fill():
-    gyroid = dj.gyroid((4, 4, 4), 5 * um, porosity=0.7, period=20 * um)
+    gyroid = dj.gyroid((8, 8, 8), 5 * um, porosity=0.7, period=40 * um)
     with pytest.raises(ValueError, match=r"growth.*pores on the grid"):
         HomogenisedGrowth().check(host_cell(scaffold=gyroid))
     with pytest.raises(ValueError, match=r"closed.*smallest pore fraction"):
