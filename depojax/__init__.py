@@ -49,11 +49,11 @@ from depojax.problems.fitting import fit_kinetics
 from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
 from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.nucleation_transient import (
     NucleationTransient,
     nucleation_transient,
 )
-from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.plating import plate
 from depojax.problems.plating_solution import Plating

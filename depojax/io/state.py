@@ -47,7 +47,7 @@ from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
-from depojax.problems.growth import HomogenisedGrowth, MetalInPores
+from depojax.problems.growth import Gain, HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
@@ -95,6 +95,7 @@ CLASSES: dict[str, type] = {
         CyclicVoltammetry,
         DeadMetal,
         DepthProfile,
+        Gain,
         Galvanostatic,
         ConcentratedElectrolyte,
         ExchangeCurrentDensity,

@@ -141,6 +141,8 @@ class PlatingRun:
         self.since = position.since
         self.charge_before, self.dead_before = position.charge, position.dead
         self.next_length = float(known(position.length))
+        self.longest_step = float(known(position.longest_step)) or None
+        self.last_gain = position.gain
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
         self.stored = position.stored
         self.times, self.indices = (
@@ -483,6 +485,8 @@ class PlatingRun:
                 charge=self.charge_before,
                 dead=self.dead_before,
                 length=jnp.asarray(self.next_length, float),
+                longest_step=jnp.asarray(self.longest_step or 0.0, float),
+                gain=self.last_gain,
                 salt=self.salt_at_first,
                 squeezed=jnp.asarray(squeezed, float),
                 stored=jnp.asarray(self.stored, float),

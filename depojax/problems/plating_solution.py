@@ -8,7 +8,7 @@ from depojax._types import Cells, Scalar
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.coupled import CellState
-from depojax.problems.growth import AbstractGrowth, volume_of_charge
+from depojax.problems.growth import AbstractGrowth, Gain, volume_of_charge
 from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.protocols import Protocol
 from depojax.solvers.results import RESULTS
@@ -22,6 +22,8 @@ class Position(eqx.Module):
     charge: Scalar  # passed when that step began [C m-2]
     dead: Scalar  # metal that was dead then [C m-2]
     length: Scalar  # of the next window [s]
+    longest_step: Scalar  # of the time steps of the last one, 0 before it [s]
+    gain: Gain | None  # of the last window of the step
     salt: Scalar  # at first [m³ of c₀]
     squeezed: Scalar  # out of the top since then [m³ of c₀]
     stored: Scalar  # charge of double layers per footprint [C m-2]
