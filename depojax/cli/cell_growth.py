@@ -22,6 +22,7 @@ from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.plating_window import Windows
 
 _KEYS = ("protocol", "stop_on_closure", "double_layer_capacitance", "change")
+_WORDS = ("area_law", "displaced")  # of [growth]
 _NUCLEATION = (
     "nucleation_overpotential",
     *(k for k in inspect.signature(Nucleation).parameters if k != "metal"),
@@ -65,7 +66,7 @@ def _growth(file: CellFile) -> HomogenisedGrowth | None:
         check_keys(table, parameters_of(HomogenisedGrowth), (), "[growth]")
         loss = table.pop("loss", None)
         options: dict[str, Any] = {
-            key: word(key, value) if key == "area_law" else parse_quantity(value, key)
+            key: word(key, value) if key in _WORDS else parse_quantity(value, key)
             for key, value in table.items()
         }
         if loss is not None:

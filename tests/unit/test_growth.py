@@ -134,6 +134,30 @@ def test_metal_above_a_gap_without_contact_is_dead():
     np.testing.assert_allclose(conducts[1:], 1e-6)  # dead metal does not
 
 
+def test_displaced_electrolyte_takes_its_salt_along():
+    cell, growth = host_cell(), HomogenisedGrowth(displaced="electrolyte")
+    one = gain_of(cell, 0.0)
+    one = Gain(one.host.at[0, 0, 1].set(4e-5), one.floor, one.duration)
+    full = growth.cell(cell, growth.grown(cell, growth.begin(cell), one))
+    old, new = (np.asarray(c.domain().pore_fraction * c.grid.volumes)
+                for c in (cell, full))  # fmt: skip
+    # Uniform salt stays as it is, and just that of the displaced volume leaves.
+    even = np.asarray(growth.carried(cell, full, jnp.asarray(old)))
+    np.testing.assert_allclose(even, new, rtol=1e-12)
+    # Other salt moves upwards alone, and all of it is somewhere.
+    uneven = old * np.linspace(1.0, 2.0, old.shape[2])
+    moved = np.asarray(growth.carried(cell, full, jnp.asarray(uneven)))
+    c = moved / new
+    np.testing.assert_allclose(c[0, 0, :2], np.linspace(1, 2, old.shape[2])[:2])
+    out = (old - new).sum() * c[0, 0, -1]
+    assert moved.sum() + out == pytest.approx(uneven.sum(), rel=1e-12)
+    # And comes back from the counter electrode with what is stripped.
+    back = np.asarray(growth.carried(full, cell, jnp.asarray(new)))
+    np.testing.assert_allclose(back, old, rtol=1e-12)
+    kept = HomogenisedGrowth().carried(cell, full, jnp.asarray(uneven))
+    np.testing.assert_array_equal(kept, uneven)
+
+
 def test_dead_metal_follows_its_rates():
     loss = dj.DeadMetal(rate=1e-3, share=0.1)
     lost = float(loss.lost(jnp.asarray(5.0), jnp.asarray(2.0), jnp.asarray(100.0)))
@@ -160,6 +184,7 @@ def test_electrolyte_behind_closed_pores_is_trapped():
     ("options", "words"),
     [
         ({"area_law": "pore"}, "area_law.*'pores'"),
+        ({"displaced": "salt"}, r"displaced.*'electrolyte'|displaced.*electrolyte"),
         ({"density_factor": 0.0}, r"density_factor.*\(0, 1\]"),
         ({"closed": 1.5}, "closed.*pore fraction"),
         ({"bruggeman": -1.0}, r"bruggeman.*\[0, 10\]"),
