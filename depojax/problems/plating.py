@@ -75,6 +75,9 @@ def plate(
     _ = metal_of(cell)
     if kinetics is not None:
         cell = cell.replace(kinetics=kinetics)
+    if start is not None:
+        growth = start.growth if growth is None else growth
+        nucleation = _nucleation_of(start, nucleation)
     growth = _usual_growth(cell) if growth is None else growth
     if not isinstance(growth, AbstractGrowth):
         raise refuse(
@@ -86,7 +89,7 @@ def plate(
         "Write it with its unit, as 10 * uF / cm**2.", open_low=True,
     )  # fmt: skip
     if nucleation is not None:
-        _check_nucleation(nucleation, cell)
+        _check_nucleation(nucleation, cell, bare=start is None)
     run = PlatingRun(
         cell=cell,
         protocol=protocol_from(protocol),
@@ -143,7 +146,17 @@ def _usual_growth(cell: Cell) -> AbstractGrowth:
     return LevelSetGrowth() if cell.scaffold.resolved else HomogenisedGrowth()
 
 
-def _check_nucleation(nucleation: Any, cell: Cell) -> None:
+def _nucleation_of(start: Plating, nucleation: Nucleation | None) -> Any:
+    if nucleation is not None and start.nuclei is None:
+        raise refuse(
+            "start",
+            "a run with nucleation, as this one",
+            "one without, whose metal is everywhere",
+        )
+    return start.nucleation if nucleation is None else nucleation
+
+
+def _check_nucleation(nucleation: Any, cell: Cell, *, bare: bool) -> None:
     if not isinstance(nucleation, Nucleation):
         raise refuse("nucleation", "a Nucleation", type(nucleation).__name__)
     for number in jax.tree.leaves(nucleation):
@@ -158,7 +171,7 @@ def _check_nucleation(nucleation: Any, cell: Cell) -> None:
         )
     deposit = cell.initial_deposit
     first = None if deposit is None else concrete(deposit)
-    if first is not None and first.any():
+    if bare and first is not None and first.any():
         raise refuse(
             "nucleation",
             "a bare host, initial_deposit=0",

@@ -49,6 +49,7 @@ _RETRY = 2.0  # a window that changed so much more than it should is run again
 _AIM = 0.9  # of the change that is allowed
 _CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
+_LONGEST = 1e12  # window [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 _HISTORIES = (
     "voltage",
@@ -152,6 +153,8 @@ class PlatingRun:
         self.values = [{n: np.asarray(getattr(partial, n)) for n in _HISTORIES}]
         self.window_times = list(np.asarray(partial.window_time))
         self.porosities = list(np.asarray(partial.window_porosity))
+        self.window_voltages = list(partial.window_voltage)
+        self.window_steps = [int(step) for step in partial.window_step]
         self.counts = np.asarray([partial.newton_steps, partial.linear_iterations])
         self.time_steps = int(partial.time_steps)
         if np.isfinite(known(partial.closure_time)):
@@ -217,6 +220,7 @@ class PlatingRun:
             length = float(known(self.windows.fixed))
         else:
             length = self.next_length or self._first_length(plain)
+        length = min(length, _LONGEST)
         # A sliver of a window is not worth its while.
         return rest if rest - length < 1e-6 * length else length
 
@@ -343,11 +347,8 @@ class PlatingRun:
         self.counts = self.counts + known(window.counts)
         self.time_steps += steps
         self.window_times.append(began + float(facts[0]))
-        if self.nuclei is not None:
-            self.window_steps.append(self.index)
-            self.window_voltages.append(
-                run.state.fields.collector * model.thermal_voltage
-            )
+        self.window_steps.append(self.index)
+        self.window_voltages.append(run.state.fields.collector * model.thermal_voltage)
         now = self.growth.cell(self.cell, metal).scaffold.porosity
         self.porosities.append(float(known(now)))
 
@@ -440,6 +441,10 @@ class PlatingRun:
             },
             window_time=jnp.asarray(self.window_times, float),
             window_porosity=jnp.asarray(self.porosities, float),
+            window_voltage=jnp.asarray(
+                [float(known(V)) for V in self.window_voltages], float
+            ),
+            window_step=jnp.asarray(self.window_steps, int),
             thickness=growth.thickness(cell, self.metal),
             coverage=cover["coverage"],
             nuclei_density=cover["density"],
@@ -512,13 +517,15 @@ class PlatingRun:
 
     def _spike(self) -> Scalar:
         """The deepest dip of the first step that plates, against the plateau after."""
-        nothing = jnp.asarray(jnp.nan)
-        if not self.window_voltages:
-            return nothing
-        first = [
-            k for k, n in enumerate(self.window_steps) if n == self.window_steps[0]
-        ]
-        voltages = [self.window_voltages[k] for k in first]
+        if self.nuclei is None:
+            return jnp.asarray(jnp.nan)
+        under_way = self.state.charge - self.charge_before
+        charges = [float(known(q)) for q in [*self.step_charges, under_way]]
+        first = [index for index, charge in enumerate(charges) if charge > 0]
+        pairs = zip(self.window_steps, self.window_voltages, strict=True)
+        voltages = [V for step, V in pairs if first and step == first[0]]
+        if not voltages:
+            return jnp.asarray(jnp.nan)
         numbers = np.asarray([float(known(V)) for V in voltages])
         dip = int(np.argmin(numbers))
         plateau = dip + int(np.argmax(numbers[dip:]))
