@@ -12,6 +12,7 @@ from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals, substrates
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
 from depojax.physics.ions import Ion, MultiIonElectrolyte
@@ -47,12 +48,17 @@ from depojax.problems.distribution import (
 )
 from depojax.problems.fitting import fit_kinetics
 from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
+from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.nucleation_transient import (
     NucleationTransient,
     nucleation_transient,
 )
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
+from depojax.problems.plating import plate
+from depojax.problems.plating_solution import Plating
+from depojax.problems.plating_window import Windows
 from depojax.problems.polarisation import PolarisationCurve, polarisation_curve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
@@ -106,6 +112,7 @@ __all__ = [
     "ConstantCurrent",
     "CurrentProfile",
     "CyclicVoltammetry",
+    "DeadMetal",
     "DepthProfile",
     "Distribution",
     "Film",
@@ -113,9 +120,11 @@ __all__ = [
     "Galvanostatic",
     "Graded",
     "Grid",
+    "HomogenisedGrowth",
     "IdealDilute",
     "Impedance",
     "Ion",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
@@ -125,6 +134,7 @@ __all__ = [
     "NucleationTransient",
     "Nuclei",
     "NucleiState",
+    "Plating",
     "PolarisationCurve",
     "Potentiostatic",
     "Properties",
@@ -149,6 +159,7 @@ __all__ = [
     "TransientFit",
     "Until",
     "VoltageProfile",
+    "Windows",
     "aligned_channels",
     "carbon_cloth",
     "concentration_drop",
@@ -182,6 +193,7 @@ __all__ = [
     "pillars",
     "planar_limiting_current",
     "planar_sand_time",
+    "plate",
     "plot",
     "polarisation_curve",
     "pore_size_distribution",

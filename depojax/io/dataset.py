@@ -23,6 +23,7 @@ from depojax.io.nucleation import (
     of_transient_fit,
 )
 from depojax.io.parts import described, with_axes
+from depojax.io.plating import of_plating
 from depojax.io.provenance import provenance
 from depojax.io.space_charge import of_space_charge, of_space_charge_curve
 from depojax.physics.nuclei import Nuclei
@@ -31,6 +32,7 @@ from depojax.problems.distribution import DepthProfile
 from depojax.problems.fitting_transients import TransientFit
 from depojax.problems.impedance import Impedance
 from depojax.problems.nucleation_transient import NucleationTransient
+from depojax.problems.plating_solution import Plating
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
@@ -44,6 +46,7 @@ from depojax.scaffold.scaffold import Scaffold
 def to_xarray(
     solution: SandSolution
     | Simulation
+    | Plating
     | Scaffold
     | Tortuosity
     | TortuosityMap
@@ -71,6 +74,9 @@ def to_xarray(
     elif isinstance(solution, Simulation):
         _check_single(solution, solution.end_time)
         dataset = _of_simulation(solution)
+    elif isinstance(solution, Plating):
+        _check_single(solution, solution.end_time)
+        dataset = of_plating(solution)
     elif isinstance(solution, Tortuosity):
         _check_single(solution, solution.porosity)
         dataset = _of_tortuosity(solution)
@@ -111,7 +117,7 @@ def to_xarray(
     else:
         raise refuse(
             "solution",
-            "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
+            "a SandSolution, Simulation, Plating, Scaffold, Tortuosity, TortuosityMap, "
             "PolarisationCurve, Impedance, DepthProfile, SpaceCharge, "
             "SpaceChargeCurve, Transient, TransientFit, NucleationTransient or Nuclei",
             type(solution).__name__,

@@ -24,6 +24,7 @@ from depojax.physics.concentrated import (
     FittedLaw,
     PropertyTable,
 )
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
 from depojax.physics.film import Film
@@ -44,15 +45,19 @@ from depojax.physics.nucleation import Nucleation, NucleiState
 from depojax.physics.nuclei import Nuclei
 from depojax.physics.scharifker_hills import NucleationKinetics, Transient
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.cell_model import Fields, Reactions
+from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.fitting_transients import TransientFit
+from depojax.problems.growth import Gain, HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
+from depojax.problems.level_set_growth import LevelSetGrowth, MetalOnGrid
 from depojax.problems.nucleation_transient import NucleationTransient
+from depojax.problems.plating_solution import Plating, Position
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -92,7 +97,9 @@ CLASSES: dict[str, type] = {
         ConstantCurrent,
         CurrentProfile,
         CyclicVoltammetry,
+        DeadMetal,
         DepthProfile,
+        Gain,
         Galvanostatic,
         ConcentratedElectrolyte,
         ExchangeCurrentDensity,
@@ -102,25 +109,32 @@ CLASSES: dict[str, type] = {
         Graded,
         Grid,
         History,
+        HomogenisedGrowth,
         IdealDilute,
         Impedance,
         Ion,
         IonFields,
         IonState,
         KnownFit,
+        LevelSetGrowth,
         LinearKinetics,
         Marcus,
         MarcusHushChidsey,
         PropertyTable,
         Metal,
+        MetalInPores,
+        MetalOnGrid,
         MultiIonElectrolyte,
         Nucleation,
         NucleationKinetics,
         NucleationTransient,
         Nuclei,
         NucleiState,
+        MeanNuclei,
         Passing,
+        Plating,
         PolarisationCurve,
+        Position,
         Potentiostatic,
         Protocol,
         Pulse,
@@ -146,6 +160,7 @@ CLASSES: dict[str, type] = {
         Transient,
         TransientFit,
         Until,
+        Use,
         VoltageProfile,
     )
 }

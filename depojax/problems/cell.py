@@ -112,6 +112,9 @@ class Cell(eqx.Module):
         solid_conductivity: of the host for electrons [S m⁻¹], one number or one per
             cell; by default all of it is at the potential of the collector. Of the
             solid where the pores are resolved, else the effective one of the host.
+        equilibrium_potential: U of the host's surface against bulk metal [V], one
+            number or one per cell, such as that of its curvature, −γκV_m/(zF); by
+            default zero.
 
     Kinetics, films and the host's conductivity are what `simulate` computes with;
     `sand_time` spreads the current evenly whatever they are.
@@ -133,6 +136,7 @@ class Cell(eqx.Module):
     initial_deposit: Array | None  # [C m-2]
     near_bath: MultiIonElectrolyte | None
     solid_conductivity: Cells | None  # [S m-1]
+    equilibrium_potential: Array | None  # U of the host's surface [V]
     counter_electrode: CounterElectrode = static()
     plated_collector: bool = static()
     bath_cells: int = static()  # of a half-infinite bath, along z
@@ -154,6 +158,7 @@ class Cell(eqx.Module):
         initial_deposit: Any = None,
         near_bath: MultiIonElectrolyte | None = None,
         solid_conductivity: Any = None,
+        equilibrium_potential: Any = None,
     ):
         for argument, value, kind in (
             ("scaffold", scaffold, Scaffold),
@@ -222,6 +227,14 @@ class Cell(eqx.Module):
         if solid_conductivity is not None:
             solid_conductivity = conductivity_field(scaffold, solid_conductivity)
         self.solid_conductivity = solid_conductivity
+        if equilibrium_potential is not None:
+            check_range("equilibrium_potential", equilibrium_potential, -10, 10, "V")
+            if np.ndim(equilibrium_potential) != 0:
+                check_array_shape(
+                    "equilibrium_potential", equilibrium_potential, scaffold.shape
+                )
+            equilibrium_potential = as_float(equilibrium_potential)
+        self.equilibrium_potential = equilibrium_potential
         bath = _bath_widths(scaffold.grid, counter_electrode)
         self.bath_cells = 0 if bath is None else bath.size
         self.grid = _whole_grid(scaffold.grid, separator, bath)

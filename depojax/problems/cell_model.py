@@ -72,6 +72,7 @@ class Surface(eqx.Module):
     least: Array | None = None  # the lowest current, for there is no more [A m-2]
     # Where it is, among all cells in a row, and numbers beyond them; None: everywhere.
     places: Int[Array, "n"] | None = None
+    equilibrium: Array | None = None  # U against bulk metal [V]; None: zero
     layer: int | None = static(default=None)  # along z; None: all cells
 
     def gathered(self, tree: PyTree, shape: tuple[int, ...]) -> PyTree:
@@ -248,12 +249,13 @@ class CellModel(eqx.Module):
         def of_places(tree: PyTree) -> PyTree:
             return surface.gathered(tree, c.shape)
 
-        t, liquid, salt, metal, reach, kinetics, film, least = of_places(
+        t, liquid, salt, metal, rest, reach, kinetics, film, least = of_places(
             (
                 jax.tree.map(surface.of, transport),
                 surface.of(x.liquid),
                 c0 * jnp.maximum(c, 0),
                 potential,
+                surface.equilibrium,
                 surface.reach,
                 surface.kinetics,
                 surface.film,
@@ -264,7 +266,7 @@ class CellModel(eqx.Module):
         number = reach / self.unit
         found = at_wall(
             kinetics,
-            scale * (metal - liquid),
+            scale * (metal - liquid) - (0.0 if rest is None else rest),
             salt,
             electrolyte.temperature,
             resistance=film,

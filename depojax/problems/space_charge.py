@@ -289,7 +289,7 @@ def check_ionic(cell: Any) -> None:
 
 def check_frozen(cell: Cell) -> None:
     """Refuse parts of a cell that these equations do not know."""
-    for name in ("solid_conductivity", "initial_deposit"):
+    for name in ("solid_conductivity", "initial_deposit", "equilibrium_potential"):
         if getattr(cell, name) is not None:
             raise refuse(
                 "cell",

@@ -44,6 +44,8 @@ class Scaffold(eqx.Module):
     wall_distance: Cells  # signed, cell centre to wall, positive in the pore [m]
     closed_pore_fraction: Scalar  # trimmed closed pore volume / total volume [-]
     resolved: bool = static(default=True)  # pores on the grid, or averaged over
+    # Level set that the cells were cut by, if they were: what a growing deposit moves.
+    levelset: Nodes | None = None
 
     def __check_init__(self):
         shape = self.grid.shape
@@ -56,6 +58,10 @@ class Scaffold(eqx.Module):
             faces = tuple(n + (a == axis) for a, n in enumerate(shape))
             check_array_shape(f"face_transmission[{axis}]", face, faces)
             check_fraction(f"face_transmission[{axis}]", face, closed=True)
+        if self.levelset is not None:
+            parts = subdivision_of(self.levelset, self.grid)
+            nodes = [parts * n + 1 for n in shape]
+            check_array_shape("levelset", self.levelset, nodes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +103,7 @@ class Scaffold(eqx.Module):
         Raises `ValueError` for a wrong shape, NaN, no pore at all, or (with `trim`) no
         pore that reaches the top.
         """
-        subdivision = _subdivision(values, grid)
+        subdivision = subdivision_of(values, grid)
         check_array_shape("values", values, [subdivision * n + 1 for n in grid.shape])
         check_finite("values", values)
         values = as_float(values)
@@ -109,6 +115,7 @@ class Scaffold(eqx.Module):
             surface_area=cut.interface_area,
             wall_distance=cut.wall_distance,
             closed_pore_fraction=jnp.zeros((), values.dtype),
+            levelset=values,
         )
         return scaffold.trimmed() if trim else scaffold
 
@@ -244,6 +251,7 @@ class Scaffold(eqx.Module):
             wall_distance=self.wall_distance,
             closed_pore_fraction=self.closed_pore_fraction + lost / jnp.sum(volumes),
             resolved=self.resolved,
+            levelset=self.levelset,
         )
 
 
@@ -260,7 +268,7 @@ def _over_cells(argument: str, field: Any, grid: Grid) -> Array:
         ) from error
 
 
-def _subdivision(values: Any, grid: Grid) -> int:
+def subdivision_of(values: Any, grid: Grid) -> int:
     """Parts per cell and axis that node values of such a shape describe; 1 if none."""
     parts = {(n - 1) / m for n, m in zip(np.shape(values), grid.shape, strict=False)}
     whole = len(parts) == 1 and min(parts) >= 1 and min(parts) == int(min(parts))
@@ -303,9 +311,19 @@ def _flood(faces: Faces, pore: Array, seeds: Array) -> Array:
 
 
 def flood(
-    faces: Faces, pore: Array, periodic: Sequence[bool], *, axis: int = 2, end: int = -1
+    faces: Faces,
+    pore: Array,
+    periodic: Sequence[bool],
+    *,
+    axis: int = 2,
+    end: int = -1,
+    seeds: Array | None = None,
 ) -> Array:
-    """Cells of `pore` connected through open faces to the end (0 or −1) of `axis`."""
+    """Cells of `pore` connected through open faces to the end (0 or −1) of `axis`.
+
+    Or to one of the `seeds`.
+    """
+    more = seeds
     faces = jax.tree.map(jax.lax.stop_gradient, faces)
     cells = (slice(None),) * axis + (end,)
     seeds = (
@@ -313,6 +331,8 @@ def flood(
         .at[cells]
         .set(pore[cells] & (faces[axis][cells] > 0))
     )
+    if more is not None:
+        seeds = seeds | (more & pore)
     reached = _flood(faces, pore, seeds)
     if any(periodic):
         reached = _around(faces, pore, reached, periodic)

@@ -38,6 +38,11 @@ FLOORS = {
 
 # What `import depojax` promises to its users: a change here is a change for them.
 PUBLIC = [
+    "DeadMetal",
+    "HomogenisedGrowth",
+    "Plating",
+    "Windows",
+    "plate",
     "ConcentrationDrop",
     "DepthProfile",
     "Distribution",
@@ -72,6 +77,7 @@ PUBLIC = [
     "IdealDilute",
     "Impedance",
     "Film",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
