@@ -5,11 +5,11 @@ current would plate or strip. Lengths in µm, half of each shape beside its mirr
 """
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import depojax as dj
 from depojax.fv.grid import Grid
+from depojax.problems.cell_assembly import collector_area
 from depojax.problems.growth import Gain, volume_of_charge
 from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.units import um
@@ -44,15 +44,12 @@ def around(scaffold, **options):
 def moved_by(cell, growth, metal, way):
     """The metal after the wall has gained `way` [m] wherever it is live and wet."""
     here = growth.cell(cell, metal)
-    model_area = np.zeros(cell.grid.shape)
-    model_area[..., : cell.scaffold.shape[2]] = here.scaffold.surface_area
-    floor = here.scaffold.face_transmission[2][..., 0]
-    floor = floor * cell.grid.face_areas(2)[..., 0] * cell.plated_collector
+    above = cell.grid.shape[2] - cell.scaffold.shape[2]
+    area = jnp.pad(here.scaffold.surface_area, [(0, 0), (0, 0), (0, above)])
     charge = CHARGE * way
-    gain = Gain(jnp.asarray(model_area) * charge, floor * charge, jnp.asarray(1.0))
-    return growth.grown(cell, metal, gain), float(jnp.sum(gain.host + 0)) + float(
-        jnp.sum(gain.floor)
-    )
+    gain = Gain(area * charge, collector_area(here) * charge, jnp.asarray(1.0))
+    total = float(jnp.sum(gain.host)) + float(jnp.sum(gain.floor))
+    return growth.grown(cell, metal, gain), total
 
 
 def test_trench_fills_and_closes_on_time():
