@@ -10,7 +10,7 @@ The README has the whole of it in ten lines.
 from depojax import io, plot, units
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
-from depojax.physics import electrolytes, metals
+from depojax.physics import electrolytes, metals, substrates
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
 from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
@@ -27,6 +27,13 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.retention import cycle_life, efficiency_for, retention_after
+from depojax.physics.scharifker_hills import (
+    Transient,
+    hemisphere_radius,
+    scharifker_hills,
+)
+from depojax.physics.stress import curvature_stress
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import (
@@ -39,9 +46,14 @@ from depojax.problems.distribution import (
     top_share,
 )
 from depojax.problems.fitting import fit_kinetics
+from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
 from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
 from depojax.problems.level_set_growth import LevelSetGrowth
+from depojax.problems.nucleation_transient import (
+    NucleationTransient,
+    nucleation_transient,
+)
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
 from depojax.problems.plating import plate
 from depojax.problems.plating_solution import Plating
@@ -118,6 +130,7 @@ __all__ = [
     "Metal",
     "MultiIonElectrolyte",
     "Nucleation",
+    "NucleationTransient",
     "NucleiState",
     "Plating",
     "PolarisationCurve",
@@ -140,6 +153,8 @@ __all__ = [
     "Tafel",
     "Tortuosity",
     "TortuosityMap",
+    "Transient",
+    "TransientFit",
     "Until",
     "VoltageProfile",
     "Windows",
@@ -148,23 +163,29 @@ __all__ = [
     "concentration_drop",
     "connected_fraction",
     "current_distribution",
+    "curvature_stress",
+    "cycle_life",
     "damkohler_number",
     "depth_profile",
     "effective_diffusivity",
+    "efficiency_for",
     "electrolytes",
     "fibre_mat",
     "fit_kinetics",
+    "fit_scharifker_hills",
     "foam",
     "foil",
     "gaussian_random_field",
     "grooves",
     "gyroid",
+    "hemisphere_radius",
     "impedance",
     "io",
     "limiting_current",
     "load",
     "metals",
     "needles",
+    "nucleation_transient",
     "percolates",
     "pillars",
     "planar_limiting_current",
@@ -174,9 +195,11 @@ __all__ = [
     "polarisation_curve",
     "pore_size_distribution",
     "report",
+    "retention_after",
     "rough_foil",
     "sand_time",
     "save",
+    "scharifker_hills",
     "schwarz_d",
     "schwarz_p",
     "simulate",
@@ -186,6 +209,7 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "substrates",
     "top_share",
     "tortuosity",
     "tortuosity_map",

@@ -10,6 +10,9 @@
     [counter_kinetics]  the same of the counter electrode
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
+    [plate]             protocol, and the other arguments of `plate`
+    [growth]            the arguments of HomogenisedGrowth; loss is a table of its own
+    [nucleation]        nucleation_overpotential, or wetting_factor or contact_angle
     [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …
 
@@ -28,10 +31,12 @@ from depojax._checks import nearest
 from depojax.cli.words import InputError
 
 PRECISIONS = ("float64", "float32")
-Question = Literal["sand", "simulate", "space_charge"]
-_QUESTIONS: tuple[Question, ...] = ("sand", "simulate", "space_charge")
+Question = Literal["sand", "simulate", "plate", "space_charge"]
+_QUESTIONS: tuple[Question, ...] = ("sand", "simulate", "plate", "space_charge")
 _NEEDED = ("scaffold", "electrolyte")
-_TABLES = (*_NEEDED, "cell", "kinetics", "counter_kinetics", *_QUESTIONS, "numerics")
+_OF_METAL = ("growth", "nucleation")
+_KINETICS = ("kinetics", "counter_kinetics")
+_TABLES = (*_NEEDED, "cell", *_KINETICS, *_OF_METAL, *_QUESTIONS, "numerics")
 
 
 class CellFile(NamedTuple):

@@ -16,6 +16,7 @@ _FIELDS = {
     "thickness": ("m", "of the deposit per true area of the bare host"),
     "coverage": ("1", "share of the host's area that is metal"),
     "nuclei_density": ("m-2", "nuclei per true area of the host"),
+    "nuclei_radius": ("m", "mean radius of the nuclei"),
     "dead_metal": ("1", "volume of dead metal per cell volume"),
     "pore_fraction": ("1", "electrolyte volume per cell volume, at the end"),
     "concentration": ("mol m-3", "salt concentration at the end of the run"),

@@ -41,17 +41,19 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
-from depojax.problems.growth import HomogenisedGrowth, MetalInPores
+from depojax.problems.growth import Gain, HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
 from depojax.problems.level_set_growth import LevelSetGrowth, MetalOnGrid
 from depojax.problems.plating_solution import Plating, Position
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -93,6 +95,7 @@ CLASSES: dict[str, type] = {
         CyclicVoltammetry,
         DeadMetal,
         DepthProfile,
+        Gain,
         Galvanostatic,
         ConcentratedElectrolyte,
         ExchangeCurrentDensity,
@@ -118,6 +121,9 @@ CLASSES: dict[str, type] = {
         MetalInPores,
         MetalOnGrid,
         MultiIonElectrolyte,
+        MeanNuclei,
+        NucleiState,
+        Nucleation,
         Passing,
         Plating,
         PolarisationCurve,

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
 from depojax._checks import check_choice, check_range, refuse
-from depojax._types import Cells, Faces, Scalar, as_float, concrete, is_traced, static
-from depojax.fv.operators import harmonic_to_faces
+from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
+from depojax.fv.operators import faces_between, harmonic_to_faces
 from depojax.physics.deposit import AREA_LAWS, DeadMetal, metal_conductivity
 from depojax.physics.metals import Metal
 from depojax.problems.cell import Cell
@@ -145,6 +145,9 @@ class HomogenisedGrowth(AbstractGrowth):
         bruggeman: exponent β of D_eff = D_eff,0 (ε/ε₀)^β [-].
         density_factor: share of the deposit that is metal [-]; 1 is dense.
         closed: pore fraction at which a pore counts as closed [-].
+        displaced: what leaves the pores as they fill: "solvent", so that all salt stays
+            in its place, or "electrolyte", which flows along z to the counter electrode
+            with its salt, and back when metal is stripped.
         loss: how metal dies; by default none does.
 
     Raises `ValueError` for an unknown law and numbers outside of their range.
@@ -156,6 +159,7 @@ class HomogenisedGrowth(AbstractGrowth):
     closed: Scalar  # [-]
     loss: DeadMetal | None
     area_law: Literal["pores", "fibres", "constant"] = static()
+    displaced: Literal["solvent", "electrolyte"] = static()
 
     def __init__(
         self,
@@ -164,9 +168,11 @@ class HomogenisedGrowth(AbstractGrowth):
         bruggeman: Any = 1.5,
         density_factor: Any = 1.0,
         closed: Any = 0.02,
+        displaced: Literal["solvent", "electrolyte"] = "solvent",
         loss: DeadMetal | None = None,
     ):
         check_choice("area_law", area_law, AREA_LAWS)
+        check_choice("displaced", displaced, ("solvent", "electrolyte"))
         check_range("bruggeman", bruggeman, 0.0, 10.0)
         check_range("density_factor", density_factor, 0.0, 1.0, open_low=True)
         check_range(
@@ -175,7 +181,7 @@ class HomogenisedGrowth(AbstractGrowth):
         )  # fmt: skip
         if not isinstance(loss, DeadMetal | None):
             raise refuse("loss", "a DeadMetal", type(loss).__name__)
-        self.area_law = area_law
+        self.area_law, self.displaced = area_law, displaced
         self.bruggeman, self.density_factor = (
             as_float(bruggeman),
             as_float(density_factor),
@@ -273,6 +279,12 @@ class HomogenisedGrowth(AbstractGrowth):
         """What is plated until then."""
         return _plated(cell, metal, gain)
 
+    def carried(self, before: Cell, after: Cell, salt: Cells) -> Cells:
+        """Salt in its place, or with the electrolyte that flows along z."""
+        if self.displaced == "solvent":
+            return salt
+        return _flowed(before, after, salt)
+
     def _with_loss(self, cell: Cell, metal: MetalInPores, gain: Gain) -> MetalInPores:
         loss: Any = self.loss
         host = gain.host[..., : cell.scaffold.shape[2]]
@@ -294,8 +306,7 @@ class HomogenisedGrowth(AbstractGrowth):
         loss: Any = self.loss
         conducts = jax.lax.stop_gradient(self._conductivity(cell, metal))
         conducts = conducts >= loss.contact
-        everywhere = _all_faces(cell)
-        return flood(everywhere, conducts, cell.scaffold.grid.periodic, end=0)
+        return _reached(cell, conducts, end=0)
 
     def change(self, cell: Cell, before: MetalInPores, after: MetalInPores) -> Scalar:
         """Largest |Δε|/ε; of full pores, of a fifth of what they were."""
@@ -327,11 +338,7 @@ class HomogenisedGrowth(AbstractGrowth):
     def trapped(self, cell: Cell, metal: MetalInPores) -> Cells:
         """Electrolyte in cells that only closed pores lead to, and in closed ones."""
         eps = self.pore_fraction(cell, metal)
-        reached = flood(
-            _all_faces(cell),
-            jax.lax.stop_gradient(eps) > self.closed,
-            cell.scaffold.grid.periodic,
-        )
+        reached = _reached(cell, jax.lax.stop_gradient(eps) > self.closed, end=-1)
         volume = jnp.where(reached, 0.0, eps * cell.scaffold.grid.volumes)
         return onto(cell.grid, volume)
 
@@ -385,6 +392,32 @@ def _plated(cell: Cell, metal: MetalInPores, gain: Gain) -> MetalInPores:
     )
 
 
-def _all_faces(cell: Cell) -> Faces:
-    x, y, z = (jnp.ones_like(face) for face in cell.scaffold.face_transmission)
-    return x, y, z
+@eqx.filter_jit
+def _flowed(before: Cell, after: Cell, salt: Cells) -> Cells:
+    """Salt once electrolyte has left cells that got smaller through those above.
+
+        V' c + F⁺ c − F⁻ c_above − (the same of the face below) = n
+
+    Upwind and implicit: uniform salt stays uniform. What comes in at the top has the
+    concentration at first.
+    """
+    old, new = (
+        cell.domain().pore_fraction * cell.grid.volumes for cell in (before, after)
+    )
+    out = jnp.cumsum(old - new, axis=2)  # through the upper face of each cell [m³]
+    up, down = jnp.where(out > 0, out, 0.0), jnp.where(out < 0, -out, 0.0)
+    lower = jnp.pad(up[..., :-1], [(0, 0), (0, 0), (1, 0)])
+    below = jnp.pad(down[..., :-1], [(0, 0), (0, 0), (1, 0)])
+    upper = down.at[..., -1].set(0.0)
+    given = salt.at[..., -1].add(down[..., -1])
+    c = jax.lax.linalg.tridiagonal_solve(
+        -lower, new + up + below, -upper, given[..., None]
+    )[..., 0]
+    return new * c
+
+
+def _reached(cell: Cell, phase: Bool[Array, "x y z"], *, end: int) -> Array:
+    """Cells of a phase that others of it connect to the collector (0) or the top."""
+    periodic = cell.scaffold.grid.periodic
+    faces = faces_between(phase, periodic, cell.scaffold.pore_fraction.dtype)
+    return flood(faces, phase, periodic, end=end)

@@ -8,9 +8,15 @@ every place into new geometry, v_n = V_m i/(zF), and the salt stays what it was.
 from collections.abc import Callable
 from typing import Any
 
-from depojax._checks import refuse
+import jax
+import numpy as np
+
+from depojax._checks import check_array_shape, check_range, refuse
+from depojax._types import as_float, concrete
+from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.growth import AbstractGrowth, HomogenisedGrowth, metal_of
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.plating_run import PlatingRun
 from depojax.problems.plating_solution import Plating
 from depojax.problems.plating_window import Windows
@@ -24,6 +30,8 @@ def plate(
     protocol: Any,
     *,
     kinetics: Any = None,
+    nucleation: Nucleation | None = None,
+    double_layer_capacitance: Any = 0.1,
     growth: AbstractGrowth | None = None,
     stop_on_closure: bool = True,
     windows: Windows | None = None,
@@ -41,7 +49,12 @@ def plate(
         protocol: a step such as `Galvanostatic`, a sentence such as "Plate at 1 mA/cm2
             until 4 mAh/cm2", or a sequence of them.
         kinetics: of host and collector, instead of those of the cell.
-        growth: how the metal fills the host; `HomogenisedGrowth()` by default.
+        nucleation: how metal nucleates on the bare host and collector, its numbers one
+            or one per cell of the scaffold; by default all of it reacts like metal.
+        double_layer_capacitance: of host and collector [F m⁻²], charged before there
+            are nuclei. Good values: 0.05 to 0.4.
+        growth: how the metal fills the host; by default `HomogenisedGrowth()` where it
+            is known by its averages, else `LevelSetGrowth()`.
         stop_on_closure: end the run where the first pore closes.
         windows: how long geometry stands still; `Windows(0.05)` by default.
         steps: choice of time steps in a window; `Steps(tolerance=1e-4)` by default.
@@ -62,10 +75,18 @@ def plate(
     _ = metal_of(cell)
     if kinetics is not None:
         cell = cell.replace(kinetics=kinetics)
-    growth = HomogenisedGrowth() if growth is None else growth
+    growth = _usual_growth(cell) if growth is None else growth
     if not isinstance(growth, AbstractGrowth):
-        raise refuse("growth", "a HomogenisedGrowth", type(growth).__name__)
+        raise refuse(
+            "growth", "a HomogenisedGrowth or LevelSetGrowth", type(growth).__name__
+        )
     growth.check(cell)
+    check_range(
+        "double_layer_capacitance", double_layer_capacitance, 0.0, 1e4, "F m⁻²",
+        "Write it with its unit, as 10 * uF / cm**2.", open_low=True,
+    )  # fmt: skip
+    if nucleation is not None:
+        _check_nucleation(nucleation, cell)
     run = PlatingRun(
         cell=cell,
         protocol=protocol_from(protocol),
@@ -75,6 +96,8 @@ def plate(
         steps=Steps() if steps is None else steps,
         progress=progress,
         keep=keep,
+        nucleation=nucleation,
+        capacitance=as_float(double_layer_capacitance),
     )
     if start is None:
         run.begin()
@@ -109,9 +132,38 @@ def go_on(
         steps=Steps() if steps is None else steps,
         progress=progress,
         keep=keep,
+        nucleation=partial.nucleation,
+        capacitance=partial.double_layer_capacitance,
     )
     run.restore(partial)
     return run.through_protocol(throw)
+
+
+def _usual_growth(cell: Cell) -> AbstractGrowth:
+    return LevelSetGrowth() if cell.scaffold.resolved else HomogenisedGrowth()
+
+
+def _check_nucleation(nucleation: Any, cell: Cell) -> None:
+    if not isinstance(nucleation, Nucleation):
+        raise refuse("nucleation", "a Nucleation", type(nucleation).__name__)
+    for number in jax.tree.leaves(nucleation):
+        if np.ndim(number) != 0:
+            check_array_shape("a field of nucleation", number, cell.scaffold.shape)
+    if cell.kinetics is None:
+        raise refuse(
+            "kinetics",
+            "some, for there is no overpotential without",
+            "None",
+            "Give plate(..., kinetics=depojax.ButlerVolmer(10.0)).",
+        )
+    deposit = cell.initial_deposit
+    first = None if deposit is None else concrete(deposit)
+    if first is not None and first.any():
+        raise refuse(
+            "nucleation",
+            "a bare host, initial_deposit=0",
+            "one with metal on it, on which nothing needs to nucleate",
+        )
 
 
 def _check_start(start: Plating, cell: Cell, growth: AbstractGrowth) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 from depojax._checks import refuse
 from depojax._progress import report_progress
 from depojax._types import Scalar, is_traced
+from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
-from depojax.problems.cell_assembly import onto, reacting_places
+from depojax.problems.cell_assembly import collector_area, onto, reacting_places
 from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
 from depojax.problems.plating_solution import (
     Plating,
@@ -25,8 +26,10 @@ from depojax.problems.plating_solution import (
 )
 from depojax.problems.plating_window import (
     Growing,
+    MeanNuclei,
     Window,
     Windows,
+    nucleated,
     opened,
     run_window,
 )
@@ -45,6 +48,7 @@ _LONGER = 4.0  # windows grow at most so much
 _RETRY = 2.0  # a window that changed so much more than it should is run again
 _AIM = 0.9  # of the change that is allowed
 _CAUTION = 0.25  # of the first window: the current is not known yet
+_FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 _HISTORIES = (
     "voltage",
@@ -66,6 +70,8 @@ class PlatingRun:
     steps: Steps
     progress: bool
     keep: Callable[[Plating], None] | None
+    nucleation: Nucleation | None = None
+    capacitance: Any = 0.0  # [F m-2]
 
     def __post_init__(self):
         self.index = 0  # of the step in hand
@@ -76,6 +82,8 @@ class PlatingRun:
         self.values: list[dict[str, np.ndarray]] = []
         self.window_times: list[float] = []
         self.porosities: list[float] = []
+        self.window_steps: list[int] = []
+        self.window_voltages: list[Any] = []
         self.step_times: list[Any] = []
         self.step_charges: list[Any] = []
         self.step_lost: list[Any] = []
@@ -86,6 +94,7 @@ class PlatingRun:
         self.result: RESULTS = RESULTS.successful
         self.kept_at = clock.monotonic()
         self.longest_step: Any = None  # in the last window [s]
+        self.stored: Any = 0.0  # charge of double layers per footprint [C m-2]
         self.squeezed: Any = 0.0  # salt out of the top, with its electrolyte [m³ of c₀]
 
     # Where it begins
@@ -100,6 +109,7 @@ class PlatingRun:
         places = reacting_places(self.here)
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
         self.salt_at_first = jnp.sum(self.salt)
+        self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
         self._begin_step()
 
     def take_up(self, before: Plating) -> None:
@@ -110,7 +120,7 @@ class PlatingRun:
         places = reacting_places(self.here)
         self.model, _, _ = opened(self.here, places, left, None, None)
         self.salt = self.model.pore_volume * before.state.fields.c
-        self.state = before.state
+        self.state, self.nuclei = before.state, before.nuclei
         self.salt_at_first = jnp.sum(self.salt)
         self.begun = before.end_time
         self._begin_step()
@@ -131,7 +141,10 @@ class PlatingRun:
         self.since = position.since
         self.charge_before, self.dead_before = position.charge, position.dead
         self.next_length = float(known(position.length))
+        self.longest_step = float(known(position.longest_step)) or None
+        self.last_gain = position.gain
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
+        self.stored = position.stored
         self.times, self.indices = (
             [np.asarray(partial.time)],
             [np.asarray(partial.step)],
@@ -217,16 +230,23 @@ class PlatingRun:
         change = float(known(self.growth.change(self.cell, self.metal, grown)))
         if change == 0:
             return float("inf")
-        return _CAUTION * float(known(self.windows.change)) / change
+        length = _CAUTION * float(known(self.windows.change)) / change
+        if self.nuclei is None:
+            return length
+        charging = known(self.capacitance / jnp.abs(self._even_current(plain)))
+        return min(length, float(charging) * _FIRST_RISE)
+
+    def _even_current(self, plain: PlainStep) -> Scalar:
+        """An imposed current per true area, if it spreads evenly [A m⁻²]."""
+        area = jnp.sum(self.model.host.area) + jnp.sum(self.model.floor.area)
+        return plain.drive.value(self.since) * self.cell.footprint / area
 
     def _even_gain(self, plain: PlainStep) -> Gain | None:
         """What a second of an imposed current plates, if it spreads evenly."""
         if not bool(known(plain.by_current)):
             return None
-        host, floor = self.model.host.area, self.model.floor.area
-        J = plain.drive.value(self.since)
-        per_area = J * self.cell.footprint / (jnp.sum(host) + jnp.sum(floor))
-        return Gain(host * per_area, floor * per_area, jnp.ones_like(J))
+        i, model = self._even_current(plain), self.model
+        return Gain(model.host.area * i, model.floor.area * i, jnp.ones_like(i))
 
     def _window(self, plain: PlainStep, length: float):
         """Run a window and take it in; None, and a shorter one is next, if too long."""
@@ -240,8 +260,12 @@ class PlatingRun:
         here = growth.cell(cell, halfway)
         salt = growth.carried(self.here, here, self.salt)
         squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
+        charging = None
+        if self.nuclei is not None:
+            charging = (self.capacitance, jnp.asarray(length, self.since.dtype))
+        places, left = reacting_places(here), growth.left(cell, self.metal)
         model, state, _ = opened(
-            here, reacting_places(here), growth.left(cell, self.metal), salt, self.state
+            here, places, left, salt, self.state, self.nuclei, charging
         )
         window = run_window(
             model,
@@ -260,6 +284,12 @@ class PlatingRun:
         facts = known(window.facts)
         metal = growth.grown(cell, self.metal, window.gain)
         change = float(known(growth.change(cell, self.metal, metal)))
+        nuclei = self.nuclei
+        if nuclei is not None and self.nucleation is not None:
+            nuclei, more = nucleated(
+                self.nucleation, nuclei, model, window.gain, window.overpotentials
+            )
+            change = max(change, float(known(more)))
         allowed = float(known(self.windows.change))
         if self.windows.fixed is None and facts[0] > 0:
             wanted = _AIM * allowed / max(change, 1e-12)
@@ -267,8 +297,12 @@ class PlatingRun:
                 self.next_length = float(facts[0]) * wanted
                 return None
             self.next_length = float(facts[0]) * min(wanted, _LONGER)
+        if nuclei is not None:
+            gained = jnp.sum(window.gain.host) + jnp.sum(window.gain.floor)
+            passed = window.run.state.charge - self.state.charge
+            self.stored = self.stored + passed - gained / cell.footprint
         self._take_in(model, window, facts, metal, here)
-        self.squeezed = squeezed
+        self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
 
     def _growing(self, plain: PlainStep) -> Growing | None:
@@ -309,6 +343,11 @@ class PlatingRun:
         self.counts = self.counts + known(window.counts)
         self.time_steps += steps
         self.window_times.append(began + float(facts[0]))
+        if self.nuclei is not None:
+            self.window_steps.append(self.index)
+            self.window_voltages.append(
+                run.state.fields.collector * model.thermal_voltage
+            )
         now = self.growth.cell(self.cell, metal).scaffold.porosity
         self.porosities.append(float(known(now)))
 
@@ -376,7 +415,8 @@ class PlatingRun:
         ]
         lost = [*self.step_lost, *([lost_now] if under_way else [])]
         deposited = growth.volume(cell, self.metal)
-        booked = volume_of_charge(cell, state.charge * cell.footprint)
+        booked = state.charge - self.stored
+        booked = volume_of_charge(cell, booked * cell.footprint)
         turned = jnp.sum(jnp.abs(jnp.stack([jnp.zeros_like(since), *charges])))
         turned = volume_of_charge(cell, turned * cell.footprint)
         amiss = jnp.abs(deposited - booked) / jnp.where(turned > 0, turned, 1.0)
@@ -389,8 +429,7 @@ class PlatingRun:
         nowhere = jnp.full(3, jnp.nan)
         never = (jnp.asarray(jnp.inf), nowhere)
         closure_time, closure_place = self.closure or never
-        area = onto(cell.grid, cell.scaffold.surface_area)
-        coverage = jnp.where(area > 0, 1.0, 0.0)
+        cover = self._cover()
         return Plating(
             time=_joined(self.times),
             step=jnp.asarray(np.concatenate([np.zeros(0, int), *self.indices])),
@@ -402,8 +441,9 @@ class PlatingRun:
             window_time=jnp.asarray(self.window_times, float),
             window_porosity=jnp.asarray(self.porosities, float),
             thickness=growth.thickness(cell, self.metal),
-            coverage=coverage,
-            nuclei_density=jnp.zeros_like(coverage),
+            coverage=cover["coverage"],
+            nuclei_density=cover["density"],
+            nuclei_radius=cover["mean_radius"],
             dead_metal=dead_share(cell, growth.dead(cell, self.metal)),
             pore_fraction=domain.pore_fraction,
             concentration=c,
@@ -411,7 +451,7 @@ class PlatingRun:
             local_current_density=state.reactions.host.current,
             final_voltage=scale * state.fields.collector,
             voltage_parts=parts_of_voltage(self.model, state),
-            nucleation_overpotential=jnp.asarray(jnp.nan),
+            nucleation_overpotential=self._spike(),
             charge=state.charge,
             end_time=self.begun + self.elapsed + (since if under_way else 0.0),
             step_times=jnp.stack(times) if times else jnp.zeros(0),
@@ -435,6 +475,9 @@ class PlatingRun:
             protocol=self.protocol,
             growth=growth,
             metal=self.metal,
+            nuclei=self.nuclei,
+            nucleation=self.nucleation,
+            double_layer_capacitance=jnp.asarray(self.capacitance),
             state=eqx.tree_at(lambda s: s.fields.c, state, jnp.where(wet, c / c0, 1.0)),
             position=Position(
                 step=jnp.asarray(self.index),
@@ -442,10 +485,44 @@ class PlatingRun:
                 charge=self.charge_before,
                 dead=self.dead_before,
                 length=jnp.asarray(self.next_length, float),
+                longest_step=jnp.asarray(self.longest_step or 0.0, float),
+                gain=self.last_gain,
                 salt=self.salt_at_first,
                 squeezed=jnp.asarray(squeezed, float),
+                stored=jnp.asarray(self.stored, float),
             ),
         )
+
+    def _cover(self) -> dict[str, Any]:
+        """Coverage, density and radius of nuclei; the collector's where no host is."""
+        area = onto(self.cell.grid, self.cell.scaffold.surface_area)
+        floor = collector_area(self.cell)
+        at_floor = (area[..., 0] == 0) & (floor > 0)
+        found = {}
+        for name in ("coverage", "density", "mean_radius"):
+            if self.nuclei is None:
+                whole = 1.0 if name == "coverage" else 0.0
+                host, below = jnp.where(area > 0, whole, 0.0), whole + 0 * floor
+            else:
+                host = jnp.where(area > 0, getattr(self.nuclei.host, name), 0.0)
+                below = getattr(self.nuclei.floor, name)
+            lowest = jnp.where(at_floor, below, host[..., 0])
+            found[name] = host.at[..., 0].set(lowest)
+        return found
+
+    def _spike(self) -> Scalar:
+        """The deepest dip of the first step that plates, against the plateau after."""
+        nothing = jnp.asarray(jnp.nan)
+        if not self.window_voltages:
+            return nothing
+        first = [
+            k for k, n in enumerate(self.window_steps) if n == self.window_steps[0]
+        ]
+        voltages = [self.window_voltages[k] for k in first]
+        numbers = np.asarray([float(known(V)) for V in voltages])
+        dip = int(np.argmin(numbers))
+        plateau = dip + int(np.argmax(numbers[dip:]))
+        return voltages[dip] - voltages[plateau]
 
 
 def _joined(parts: list[np.ndarray]):

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from depojax._types import Cells, Scalar
+from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.coupled import CellState
-from depojax.problems.growth import AbstractGrowth, volume_of_charge
+from depojax.problems.growth import AbstractGrowth, Gain, volume_of_charge
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.protocols import Protocol
 from depojax.solvers.results import RESULTS
 
@@ -20,8 +22,11 @@ class Position(eqx.Module):
     charge: Scalar  # passed when that step began [C m-2]
     dead: Scalar  # metal that was dead then [C m-2]
     length: Scalar  # of the next window [s]
+    longest_step: Scalar  # of the time steps of the last one, 0 before it [s]
+    gain: Gain | None  # of the last window of the step
     salt: Scalar  # at first [m³ of c₀]
     squeezed: Scalar  # out of the top since then [m³ of c₀]
+    stored: Scalar  # charge of double layers per footprint [C m-2]
 
 
 class Plating(eqx.Module):
@@ -43,6 +48,7 @@ class Plating(eqx.Module):
     thickness: Cells  # of the deposit per true area of the bare host [m]
     coverage: Cells  # share of the host's area that is metal [-]
     nuclei_density: Cells  # per area of the host [m-2]
+    nuclei_radius: Cells  # mean [m]
     dead_metal: Cells  # volume of dead metal per cell volume [-]
     pore_fraction: Cells  # [-]
     concentration: Cells  # [mol m-3]
@@ -74,6 +80,9 @@ class Plating(eqx.Module):
     protocol: Protocol
     growth: AbstractGrowth
     metal: PyTree  # as the growth keeps it
+    nucleation: Nucleation | None
+    nuclei: MeanNuclei | None  # of host and collector
+    double_layer_capacitance: Scalar  # [F m-2]
     state: CellState  # to go on from
     position: Position
 
