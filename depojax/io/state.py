@@ -42,6 +42,7 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nuclei import Nuclei
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
@@ -122,6 +123,7 @@ CLASSES: dict[str, type] = {
         MetalOnGrid,
         MultiIonElectrolyte,
         MeanNuclei,
+        Nuclei,
         NucleiState,
         Nucleation,
         Passing,
