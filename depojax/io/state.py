@@ -42,7 +42,6 @@ from depojax.physics.kinetics import (
 )
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation, NucleiState
-from depojax.physics.nuclei import Nuclei
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
@@ -123,7 +122,6 @@ CLASSES: dict[str, type] = {
         MetalOnGrid,
         MultiIonElectrolyte,
         MeanNuclei,
-        Nuclei,
         NucleiState,
         Nucleation,
         Passing,

@@ -86,7 +86,7 @@ class LevelSetGrowth(AbstractGrowth):
         gibbs_thomson: whether the wall's curvature shifts its potential.
         surface_energy: γ of metal and electrolyte [J m⁻²]; by default that of the metal
             in vacuum.
-        nuclei: metal that is there at first, see `depojax.physics.nuclei`; then bare host
+        nuclei: metal that is there at first, see `depojax.draw_nuclei`; then bare host
             and collector do not react. Of a radius of two cells or more.
 
     `Windows.change` 0.05 lets the wall move by half a cell at most.
