@@ -11,7 +11,8 @@
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
     [plate]             protocol, and the other arguments of `plate`
-    [growth]            the arguments of HomogenisedGrowth; loss is a table of its own
+    [growth]            the arguments of HomogenisedGrowth; loss is a table of its own;
+                        with kind = "level_set" the arguments of LevelSetGrowth
     [nucleation]        nucleation_overpotential, or wetting_factor or contact_angle
     [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …

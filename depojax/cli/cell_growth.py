@@ -5,6 +5,7 @@ from typing import Any
 
 from depojax.cli.arguments import (
     check_keys,
+    known_word,
     number_or_profile,
     on_host,
     parameters_of,
@@ -18,10 +19,12 @@ from depojax.cli.words import InputError
 from depojax.physics.deposit import DeadMetal
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
-from depojax.problems.growth import HomogenisedGrowth
+from depojax.problems.growth import AbstractGrowth, HomogenisedGrowth
+from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.plating_window import Windows
 
 _KEYS = ("protocol", "stop_on_closure", "double_layer_capacitance", "change")
+_GROWTHS = {"homogenised": HomogenisedGrowth, "level_set": LevelSetGrowth}
 _WORDS = ("area_law", "displaced")  # of [growth]
 _NUCLEATION = (
     "nucleation_overpotential",
@@ -58,24 +61,29 @@ def go_on_arguments(file: CellFile) -> dict[str, Any]:
     return found
 
 
-def _growth(file: CellFile) -> HomogenisedGrowth | None:
+def _growth(file: CellFile) -> AbstractGrowth | None:
     if "growth" not in file.given:
         return None
     table = dict(file.tables["growth"])
     with file.place("growth"):
-        check_keys(table, parameters_of(HomogenisedGrowth), (), "[growth]")
+        kind = table.pop("kind", "homogenised")
+        growth = _GROWTHS[known_word("kind", kind, _GROWTHS, "growth")]
+        check_keys(table, parameters_of(growth), (), "[growth]")
         loss = table.pop("loss", None)
-        options: dict[str, Any] = {
-            key: word(key, value) if key in _WORDS else parse_quantity(value, key)
-            for key, value in table.items()
-        }
+        options = {key: _growth_value(key, value) for key, value in table.items()}
         if loss is not None:
             if not isinstance(loss, dict):
                 raise InputError("loss: write it as a table of its own, [growth.loss].")
             check_keys(loss, parameters_of(DeadMetal), (), "[growth.loss]")
             numbers = {key: parse_quantity(value, key) for key, value in loss.items()}
             options["loss"] = DeadMetal(**numbers)
-        return HomogenisedGrowth(**options)
+        return growth(**options)
+
+
+def _growth_value(key: str, value: Any) -> Any:
+    if key == "gibbs_thomson":
+        return true_or_false(key, value)
+    return word(key, value) if key in _WORDS else parse_quantity(value, key)
 
 
 def with_nucleation(file: CellFile, cell: Cell) -> dict[str, Any]:

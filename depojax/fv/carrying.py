@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool
 from depojax._types import Cells, Faces
 from depojax.fv.operators import without_ends
 
+_SLIGHT = 0.5  # of its volume, that is left of a cell that all but closes
 _FLAGGED = 0.1  # change of a cell's volume, of what it is then, that is mixed
 _SHARE = 1 / 7  # of a difference between two cells that one pass levels
 _PASSES = 24
@@ -41,14 +42,18 @@ def carried_over(
         periodic: which axes have no ends.
     """
     old, new = (without_ends(each, periodic) for each in faces)
-    amount = _handed_on(amount, (after > 0) | kept, after, old)
+    stays = (after > 0) | kept
+    # A cell that all but closes is left with what was in that part of it.
+    slight = (after > 0) & (after < _SLIGHT * before)
+    share = jnp.where(slight, after / jnp.where(before > 0, before, 1.0), 0.0)
+    lost = jnp.where(slight, (1 - share) * amount, jnp.where(stays, 0.0, amount))
+    amount = _handed_on(amount, lost, stays, after, old)
     return _mixed(amount, before, after, new)
 
 
-def _handed_on(amount, stays, after, faces):
-    """What is in cells that are no more, in those beside them that are."""
+def _handed_on(amount, lost, stays, after, faces):
+    """What is `lost` to some cells, and all in those that close, in those beside."""
     for _ in range(_REACH):
-        lost = jnp.where(stays, 0.0, amount)
         amount = amount - lost
         weights = jnp.where(stays, after, 1e-6 * jnp.max(after))
         total = jnp.zeros_like(after)
@@ -65,8 +70,8 @@ def _handed_on(amount, stays, after, faces):
                 gate = _gate(face, axis, side)
                 amount = amount + gate * weights * _beside(portion, axis, side)
         amount = amount + jnp.where(nowhere, lost, 0.0)
+        lost = jnp.where(stays, 0.0, amount)
     # Of what has found nothing, a pocket in between, everything open takes a share.
-    lost = jnp.where(stays, 0.0, amount)
     share = after / jnp.where(jnp.sum(after) > 0, jnp.sum(after), 1.0)
     return amount - lost + share * jnp.sum(lost)
 

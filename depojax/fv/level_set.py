@@ -41,7 +41,7 @@ def signed_distance(grid: Grid, values: Nodes, *, sweeps: int = 60) -> Nodes:
     right sign and no smaller than there. 60 sweeps for a level set of any slope, 20 for
     what was a distance before a small move.
     """
-    typical = jax.lax.stop_gradient(_typical_slope(grid, values))
+    typical = _typical_slope(grid, values)
     start = values / jnp.where(typical > 0, typical, 1.0)
     axes = [_Crossings(grid, start, axis) for axis in range(3)]
     sense = jnp.sign(start)
@@ -219,8 +219,9 @@ def with_volume(
 
     known = jax.lax.stop_gradient((trial, share, wanted))
     shift, slope = _root(lambda s: excess(s, *known), trial.dtype)
-    # One more step, whose value is zero, for the derivative of the root.
-    shift = shift - excess(shift, trial, share, wanted) / slope
+    # A step of no length, for the derivative of the root.
+    left = excess(shift, trial, share, wanted)
+    shift = shift - (left - jax.lax.stop_gradient(left)) / slope
     return _outside(trial + shift * cell * share, core)
 
 

@@ -41,6 +41,7 @@ from depojax.fv.level_set import (
     wall_curvature,
     with_volume,
 )
+from depojax.physics.nuclei import Nuclei
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import collector_area, onto
 from depojax.problems.growth import (
@@ -54,6 +55,7 @@ from depojax.scaffold.scaffold import Scaffold, flood, subdivision_of
 
 _WAY = 0.1  # change of geometry, as windows count it, of a wall that moves by a cell
 _SLIVER = 1e-6  # of a cell, that is no phase
+_THIN = 0.25  # of a cell: metal that counts in part where only metal reacts
 _REDISTANCE = 20  # sweeps after a move
 
 
@@ -84,6 +86,8 @@ class LevelSetGrowth(AbstractGrowth):
         gibbs_thomson: whether the wall's curvature shifts its potential.
         surface_energy: γ of metal and electrolyte [J m⁻²]; by default that of the metal
             in vacuum.
+        nuclei: metal that is there at first, see `depojax.draw_nuclei`; then bare host
+            and collector do not react. Of a radius of two cells or more.
 
     `Windows.change` 0.05 lets the wall move by half a cell at most.
     Good values: windows of 0.02 to 0.05, 8 cells or more across a pore.
@@ -94,6 +98,7 @@ class LevelSetGrowth(AbstractGrowth):
     density_factor: Scalar  # ρ [-]
     closed: Scalar  # [-]
     surface_energy: Scalar | None  # γ [J m-2]
+    nuclei: Nuclei | None
     gibbs_thomson: bool = static()
 
     def __init__(
@@ -103,6 +108,7 @@ class LevelSetGrowth(AbstractGrowth):
         closed: Any = 0.01,
         gibbs_thomson: bool = False,
         surface_energy: Any = None,
+        nuclei: Nuclei | None = None,
     ):
         check_range("density_factor", density_factor, 0.0, 1.0, open_low=True)
         check_range("closed", closed, 0.0, 1.0, open_low=True)
@@ -111,6 +117,9 @@ class LevelSetGrowth(AbstractGrowth):
         if surface_energy is not None:
             check_range("surface_energy", surface_energy, 0.0, 10.0, "J m⁻²")
             surface_energy = as_float(surface_energy)
+        if not isinstance(nuclei, Nuclei | None):
+            raise refuse("nuclei", "Nuclei of draw_nuclei", type(nuclei).__name__)
+        self.nuclei = nuclei
         self.density_factor, self.closed = as_float(density_factor), as_float(closed)
         self.gibbs_thomson, self.surface_energy = gibbs_thomson, surface_energy
 
@@ -134,7 +143,10 @@ class LevelSetGrowth(AbstractGrowth):
 
     def begin(self, cell: Cell) -> MetalOnGrid:
         """The host as it is drawn; its outermost layer is the initial deposit."""
-        return _begun(cell)
+        bare = _begun(cell)
+        if self.nuclei is None:
+            return bare
+        return _with_caps(cell, bare, self.nuclei)
 
     @compiled_quickly
     def cell(self, cell: Cell, metal: MetalOnGrid) -> Cell:
@@ -143,6 +155,9 @@ class LevelSetGrowth(AbstractGrowth):
         raw = Scaffold.from_levelset(metal.distance, grid, trim=False)
         scaffold = raw.trimmed()
         live = jnp.where(metal.dead > 0, 0.0, scaffold.surface_area)
+        if self.nuclei is not None:
+            live = live * _covered(cell, metal)
+            cell = cell.replace(plated_collector=False)
         scaffold = eqx.tree_at(lambda s: s.surface_area, scaffold, live)
         cell = eqx.tree_at(lambda c: c.scaffold, cell, scaffold)
         if self.gibbs_thomson:
@@ -328,6 +343,26 @@ def _begun(cell: Cell) -> MetalOnGrid:
         reserve_at_first=jnp.sum(reserve),
         step=jnp.zeros((), grid.dtype),
     )
+
+
+@compiled_quickly
+def _with_caps(cell: Cell, bare: MetalOnGrid, nuclei: Nuclei) -> MetalOnGrid:
+    """Host and collector with nuclei on them."""
+    fine = _fine(cell, bare.distance)
+    caps = nuclei.levelset(fine)
+    distance = jnp.where(caps < bare.distance, caps, bare.distance)
+    return eqx.tree_at(
+        lambda m: (m.distance, m.pore_at_first),
+        bare,
+        (distance, pore_volume(fine, distance)),
+    )
+
+
+def _covered(cell: Cell, metal: MetalOnGrid) -> Cells:
+    """Whether the wall in a cell is that of metal, thin metal in part."""
+    grid = cell.scaffold.grid
+    depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
+    return jnp.clip(depth / (_THIN * jnp.min(_narrowest(grid))), 0.0, 1.0)
 
 
 def _fine(cell: Cell, values: Nodes) -> Grid:

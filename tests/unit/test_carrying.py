@@ -10,13 +10,12 @@ from depojax.fv.carrying import carried_over
 SHAPE = (5, 4, 6)
 
 
-def faces(is_open):
+def faces(is_open, periodic=(False,) * 3):
     """Open faces between open cells; the ends open too, as a scaffold's may be."""
     found = []
     for axis in range(3):
-        padded = np.pad(
-            is_open, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge"
-        )
+        ends = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        padded = np.pad(is_open, ends, mode="wrap" if periodic[axis] else "edge")
         n = padded.shape[axis]
         low, high = (
             np.take(padded, range(start, n - 1 + start), axis) for start in (0, 1)
@@ -40,7 +39,7 @@ def pores(seed):
 def test_salt_is_kept_and_stays_positive(periodic):
     for seed in range(3):
         before, after, salt = pores(seed)
-        ways = faces(before > 0), faces(after > 0)
+        ways = faces(before > 0, periodic), faces(after > 0, periodic)
         kept = np.zeros(SHAPE, bool)
         now = carried_over(salt, before, after, ways, kept, periodic)
         assert float(jnp.sum(now)) == pytest.approx(salt.sum(), rel=1e-14)

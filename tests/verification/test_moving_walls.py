@@ -4,12 +4,14 @@ MB3 of the cases: the wall is that of a `LevelSetGrowth`, the charge what a unif
 current would plate or strip. Lengths in µm, half of each shape beside its mirror.
 """
 
+import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import depojax as dj
 from depojax.fv.grid import Grid
+from depojax.physics.nuclei import draw_nuclei
+from depojax.problems.cell_assembly import collector_area
 from depojax.problems.growth import Gain, volume_of_charge
 from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.units import um
@@ -44,15 +46,12 @@ def around(scaffold, **options):
 def moved_by(cell, growth, metal, way):
     """The metal after the wall has gained `way` [m] wherever it is live and wet."""
     here = growth.cell(cell, metal)
-    model_area = np.zeros(cell.grid.shape)
-    model_area[..., : cell.scaffold.shape[2]] = here.scaffold.surface_area
-    floor = here.scaffold.face_transmission[2][..., 0]
-    floor = floor * cell.grid.face_areas(2)[..., 0] * cell.plated_collector
+    above = cell.grid.shape[2] - cell.scaffold.shape[2]
+    area = jnp.pad(here.scaffold.surface_area, [(0, 0), (0, 0), (0, above)])
     charge = CHARGE * way
-    gain = Gain(jnp.asarray(model_area) * charge, floor * charge, jnp.asarray(1.0))
-    return growth.grown(cell, metal, gain), float(jnp.sum(gain.host + 0)) + float(
-        jnp.sum(gain.floor)
-    )
+    gain = Gain(area * charge, collector_area(here) * charge, jnp.asarray(1.0))
+    total = float(jnp.sum(gain.host)) + float(jnp.sum(gain.floor))
+    return growth.grown(cell, metal, gain), total
 
 
 def test_trench_fills_and_closes_on_time():
@@ -152,3 +151,33 @@ def test_neck_that_dissolves_cuts_off_exactly_what_stands_on_it(cells):
     total = 6 * 14 * um**2 * um / cells
     solid = total * (1 - float(growth.cell(cell, metal).scaffold.porosity))
     assert live + dead == pytest.approx(solid, rel=1e-6)
+
+
+def test_nuclei_that_grow_cover_as_kjma_says():
+    # Instantaneous nucleation on a foil: coverage = 1 − exp(−πNr²).
+    density, edge, first, last = 1.2e10, 24 * um, 2.2, 5.0
+    grid = Grid.uniform((24, 24, 10), um, periodic=(True, True, False))
+    cell = around(dj.Scaffold.open(grid))
+    flat = dj.Scaffold.from_levelset(
+        jnp.broadcast_to(grid.node_mesh()[2] - 1e-4 * um, (25, 25, 11)), grid
+    )
+    nuclei = draw_nuclei(
+        flat, [density], [0.0], key=5, birth_radius=first * um, collector=False
+    )
+    growth = LevelSetGrowth(nuclei=nuclei)
+    metal = growth.begin(cell)
+    assert float(growth.volume(cell, metal)) == 0
+    steps = 6
+    charge = 0.0
+    for _ in range(steps):
+        metal, gained = moved_by(cell, growth, metal, (last - first) / steps * um)
+        charge += gained
+    assert float(growth.volume(cell, metal)) * CHARGE == pytest.approx(charge, rel=1e-9)
+    now = np.asarray(metal.distance)[:-1, :-1, 0] < 0
+    points = np.stack(np.meshgrid(np.arange(24), np.arange(24), [0.0]), -1) * um
+    grown = eqx.tree_at(lambda n: n.radii, nuclei, nuclei.radii + (last - first) * um)
+    exact = np.asarray(grown.covers(points.reshape(-1, 3))).reshape(24, 24).T
+    assert now.mean() == pytest.approx(exact.mean(), abs=0.05)
+    expected = 1 - np.exp(-np.pi * density * (last * um) ** 2)
+    spread = (expected * (1 - expected) * np.pi * (last * um) ** 2) ** 0.5 / edge * 2
+    assert now.mean() == pytest.approx(expected, abs=3 * spread)
