@@ -8,6 +8,8 @@ The README has the whole of it in ten lines.
 """
 
 from depojax import io, plot, units
+from depojax.design import objectives
+from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
@@ -95,6 +97,7 @@ __all__ = [
     "DepthProfile",
     "Distribution",
     "Film",
+    "FilteredDensity",
     "FittedLaw",
     "Galvanostatic",
     "Graded",
@@ -108,6 +111,7 @@ __all__ = [
     "Metal",
     "MultiIonElectrolyte",
     "PolarisationCurve",
+    "PorousMedium",
     "Potentiostatic",
     "Properties",
     "Protocol",
@@ -144,6 +148,7 @@ __all__ = [
     "foil",
     "gaussian_random_field",
     "grooves",
+    "helmholtz_filter",
     "gyroid",
     "impedance",
     "io",
@@ -151,6 +156,7 @@ __all__ = [
     "load",
     "metals",
     "needles",
+    "objectives",
     "percolates",
     "pillars",
     "planar_limiting_current",
