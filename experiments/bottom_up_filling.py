@@ -8,8 +8,8 @@ charge in the top third, and a small voltage for it:
 
     loss = top share/its uniform value + voltage/its uniform value
 
-The uniform host may choose its one i₀ and one σ within the same bounds, by the same
-optimiser; the graded one begins there. Beside the gradient's way stand a random and a
+The uniform host may choose its one i₀ and one σ within the same bounds, out of a net of
+25; the graded one begins at the best. Beside the gradient's way stand a random and a
 greedy search of as many runs (a loss with its gradient counts as four). Secondary and
 concentration effects are those of `simulate`; nuclei are not counted one by one.
 
@@ -52,6 +52,7 @@ def main(
     resolution: int = 16,
     steps: int = 25,
     values: int = 6,
+    uniform: int = 5,
     out: str | Path = "run/bottom_up_filling",
 ) -> list[Row]:
     """Optimise, search, draw and write the table; returns its rows.
@@ -60,6 +61,7 @@ def main(
         resolution: cells through the host.
         steps: of the optimiser.
         values: of each profile.
+        uniform: numbers of i₀, and of σ, that a uniform host may choose from.
         out: folder for figure and table.
     """
     out = Path(out)
@@ -72,23 +74,17 @@ def main(
         run = simulated(design)
         return wish(first)(run)
 
-    def alike(u):
-        """The loss of a host that is the same at all heights."""
-        whole = [jnp.full(values, variable.value) for variable in u]
-        return loss(design(resolution, *whole))
-
-    way = optax.adam(optax.cosine_decay_schedule(0.5, steps))
-    one = [
-        dj.Bounded(value, *bounds, scale="log")
-        for value, bounds in zip(middle, (EXCHANGE, CONDUCTIVITY), strict=True)
+    net = [
+        design(resolution, [exchange] * values, [sigma] * values)
+        for exchange in between(EXCHANGE, uniform)
+        for sigma in between(CONDUCTIVITY, uniform)
     ]
-    uniform = dj.optimise(alike, one, optimizer=way, steps=steps).design
-    inside = [float(np.clip(u.value, 1.02 * u.low, u.high / 1.02)) for u in uniform]
-    start = design(resolution, *([value] * values for value in inside))
+    start = min(net, key=lambda each: float(loss(each)))
+    way = optax.adam(optax.cosine_decay_schedule(0.5, steps))
     found = dj.optimise(loss, start, optimizer=way, steps=steps)
     runs = COST * found.evaluations
     others = {
-        kind: search(loss, start, runs=runs, kind=kind, key=SEED)
+        kind: search(loss, start, runs=runs, kind=kind, key=SEED, jit=False)
         for kind in ("greedy", "random")
     }
     rows = [row("middle of the bounds", plain, loss)]
@@ -103,6 +99,11 @@ def main(
     histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
     save_figure(draw(start, found.design, histories), out / f"{NAME}.png")
     return rows
+
+
+def between(bounds: tuple[float, float], count: int) -> Any:
+    """Numbers over the decades between two bounds, all but on them."""
+    return np.geomspace(1.05 * bounds[0], bounds[1] / 1.05, count)
 
 
 def design(resolution: int, exchange: Any, conductivity: Any) -> dj.DesignedCell:

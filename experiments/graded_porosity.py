@@ -75,7 +75,7 @@ def main(
     other = dj.optimise(loss, thrown(start), optimizer=way, steps=steps)
     runs = COST * found.evaluations
     others = {
-        kind: search(loss, start, runs=runs, kind=kind, key=SEED, spread=0.5)
+        kind: search(loss, start, runs=runs, kind=kind, key=SEED, spread=0.5, jit=False)
         for kind in ("greedy", "random")
     }
     rows = [row("best uniform", start, tau, tau)]
