@@ -39,6 +39,7 @@ def search(
     kind: str = "random",
     key: Any,
     spread: float = 1.0,
+    jit: bool = True,
 ) -> Search:
     """Look for a lower loss by chance.
 
@@ -51,6 +52,8 @@ def search(
         key: a JAX key or a whole number.
         spread: standard deviation of the changes; in a bounded variable 1 covers the
             middle half of the range.
+        jit: compile the loss as one program. False for one that has to see numbers, or
+            whose parts are compiled already.
 
     Losses that are not finite count as infinite. Raises `ValueError` for an unknown
     kind, and less than one run.
@@ -60,7 +63,8 @@ def search(
     check_range("spread", spread, 0.0, 100.0, open_low=True)
     part, whole = split(design)
     flat, unravel = jax.flatten_util.ravel_pytree(part)
-    number = eqx.filter_jit(lambda u: jnp.asarray(loss(whole(unravel(u)))))
+    compiled = eqx.filter_jit if jit else lambda function: function
+    number = compiled(lambda u: jnp.asarray(loss(whole(unravel(u)))))
     chance, start = generator_of(key), np.asarray(flat)
     best, lowest, history = start, np.inf, []
     for run in range(runs):

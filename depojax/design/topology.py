@@ -15,7 +15,7 @@ Sigmund, Topology Optimization (2003).
 """
 
 import dataclasses
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ from depojax._checks import (
     refuse,
 )
 from depojax._types import Cells, Scalar, as_float, is_traced, quantity, static
+from depojax.design.parameters import FreeDensity
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, without_ends
 from depojax.problems.salt_balance import solve_diffusion
@@ -210,20 +211,6 @@ class PorousMedium(eqx.Module):
         return self.conductivity * (self.trace + (1 - self.trace) * self.share(density))
 
 
-class AbstractDensity(Protocol):
-    """A density that is free in every cell, such as `depojax.FreeDensity`."""
-
-    @property
-    def cells(self) -> Cells:
-        """ρ [-]."""
-        ...
-
-    @property
-    def grid(self) -> Grid:
-        """The cells."""
-        ...
-
-
 class FilteredDensity(eqx.Module):
     """A free density, filtered and projected, as a homogenised host.
 
@@ -233,7 +220,7 @@ class FilteredDensity(eqx.Module):
             design = optimise(loss, design.sharper(beta), …).design
 
     Args:
-        free: what is designed, with `cells` (ρ) and their `grid`.
+        free: what is designed: ρ in every cell.
         medium: what a cell of density ρ̄ does.
         radius: r of the filter [m].
         sharpness: β of the projection.
@@ -244,7 +231,7 @@ class FilteredDensity(eqx.Module):
     `build()` gives the scaffold, `solid_conductivity()` what goes with it.
     """
 
-    free: AbstractDensity
+    free: FreeDensity
     medium: PorousMedium
     radius: Scalar
     sharpness: Scalar
@@ -253,7 +240,7 @@ class FilteredDensity(eqx.Module):
 
     def __init__(
         self,
-        free: AbstractDensity,
+        free: FreeDensity,
         medium: PorousMedium,
         *,
         radius: Any,
@@ -261,7 +248,7 @@ class FilteredDensity(eqx.Module):
         threshold: Any = None,
         offset: Any = 0.0,
     ):
-        if not (hasattr(free, "cells") and hasattr(free, "grid")):
+        if not isinstance(free, FreeDensity):
             raise refuse("free", "a FreeDensity", type(free).__name__)
         check_plausible("radius", radius, 1e-12, 1e-1, "m", "5 * um")
         check_range("sharpness", sharpness, 0.0, 1e3)

@@ -1,13 +1,12 @@
 """Filter, projection and interpolation of a free density, against closed forms."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import observed_orders
 
-from depojax._types import Cells
+from depojax.design.parameters import FreeDensity
 from depojax.design.topology import (
     FilteredDensity,
     PorousMedium,
@@ -26,15 +25,9 @@ RADIUS = 2.5e-6
 MEDIUM = PorousMedium(5e-6, 0.6)
 
 
-class Free(eqx.Module):
-    """The least that a free density is."""
-
-    logits: Cells
-    grid: Grid = GRID
-
-    @property
-    def cells(self):
-        return jax.nn.sigmoid(self.logits)
+def free_density(logits):
+    """A density that is free in every cell."""
+    return FreeDensity(jax.nn.sigmoid(logits), SIZE)
 
 
 def box(seed=0):
@@ -141,7 +134,9 @@ def test_slopes_pass_filter_threshold_and_medium():
 
     @jax.jit
     def loss(logits):
-        design = FilteredDensity(Free(logits), MEDIUM, radius=RADIUS, sharpness=4.0)
+        design = FilteredDensity(
+            free_density(logits), MEDIUM, radius=RADIUS, sharpness=4.0
+        )
         host, sigma = design.build(), design.solid_conductivity()
         return jnp.vdot(weights, host.surface_area / SIZE**2 + sigma / 1e4)
 
@@ -151,7 +146,9 @@ def test_slopes_pass_filter_threshold_and_medium():
 
 
 def test_the_threshold_keeps_the_mean():
-    design = FilteredDensity(Free(4 * box(8) - 3), MEDIUM, radius=RADIUS)
+    wave = jnp.cos(np.pi * (np.arange(8) + 0.5) / 8)[:, None, None]
+    free = free_density(6 * wave - 1 + 0 * box())
+    design = FilteredDensity(free, MEDIUM, radius=RADIUS)
     for beta in (0.0, 4.0, 16.0):
         built = design.sharper(beta)
         mean = float(jnp.mean(built.free.cells))
@@ -165,7 +162,7 @@ def test_the_threshold_keeps_the_mean():
 
 def test_uniform_designs_and_their_greyness():
     logits = jnp.full(GRID.shape, float(np.log(0.3 / 0.7)))
-    design = FilteredDensity(Free(logits), MEDIUM, radius=RADIUS, threshold=0.5)
+    design = FilteredDensity(free_density(logits), MEDIUM, radius=RADIUS, threshold=0.5)
     np.testing.assert_allclose(design.filtered, 0.3, rtol=1e-12)
     rho = float(project(0.3, 1.0))
     assert float(design.greyness()) == pytest.approx(4 * rho * (1 - rho), rel=1e-9)
@@ -182,7 +179,7 @@ def test_refusals():
         PorousMedium(5e-6, 0.99, 0.9)
     with pytest.raises(ValueError, match=r"law: expected a known word.*ramp"):
         PorousMedium(5e-6, 0.6, law="rampp")  # pyright: ignore[reportArgumentType]
-    free = Free(jnp.zeros(GRID.shape))
+    free = free_density(jnp.zeros(GRID.shape))
     with pytest.raises(ValueError, match=r"free: expected a FreeDensity"):
         FilteredDensity(box(), MEDIUM, radius=RADIUS)  # pyright: ignore
     with pytest.raises(ValueError, match=r"offset: expected within"):
