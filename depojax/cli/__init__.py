@@ -11,7 +11,16 @@ from typing import NoReturn
 
 import jax
 
-from depojax.cli import info, new, sand, simulate, space_charge, tortuosity
+from depojax.cli import (
+    info,
+    new,
+    optimise,
+    sand,
+    simulate,
+    space_charge,
+    sweep,
+    tortuosity,
+)
 from depojax.cli.words import InputError, say, tell
 from depojax.solvers.results import SolveError
 
@@ -21,6 +30,8 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "simulate": (simulate, "where the current of a cell goes, and at what voltage"),
     "space-charge": (space_charge, "what happens beyond the limiting current"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
+    "optimise": (optimise, "a better design, along the exact gradient"),
+    "sweep": (sweep, "a parameter study, on one device or a cluster"),
     "new": (new, "write an example of a cell file"),
     "info": (info, "versions, devices, folders, and what a cell file can name"),
 }
