@@ -43,7 +43,9 @@ def main() -> None:
     print(f"porosity              {float(cell.scaffold.porosity):.4f} at first,")
     print(f"                      {float(run.window_porosity[-1]):.4f} at the end")
     print(f"windows, steps        {int(run.windows)}, {int(run.time_steps)}")
-    print(f"Newton, GMRES         {int(run.newton_steps)}, {int(run.linear_iterations)}")
+    print(
+        f"Newton, GMRES         {int(run.newton_steps)}, {int(run.linear_iterations)}"
+    )
     print(f"Faraday mismatch      {float(run.faraday_mismatch):.1e}")
     print(f"salt mismatch         {float(run.salt_mismatch):.1e}")
     print(f"peak memory           {peak_memory():.2f} GB")

@@ -8,6 +8,27 @@ The README has the whole of it in ten lines.
 """
 
 from depojax import io, plot, units
+from depojax.design import objectives
+from depojax.design.constraints import AugmentedLagrangian, Constraint
+from depojax.design.fields import Profile, VolumeField
+from depojax.design.optimise import Optimisation, optimise, robust, scattered_starts
+from depojax.design.parameters import (
+    CurrentSegments,
+    DesignedCell,
+    DesignedScaffold,
+    FreeDensity,
+    FreeLevelSet,
+    GradedPorosity,
+)
+from depojax.design.sensitivities import (
+    Sensitivities,
+    Uncertainty,
+    propagate_uncertainty,
+    sensitivities,
+)
+from depojax.design.sweep import sweep
+from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
+from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals, substrates
@@ -83,6 +104,7 @@ from depojax.problems.tortuosity import (
 )
 from depojax.problems.tortuosity_map import TortuosityMap, tortuosity_map
 from depojax.problems.until import Until
+from depojax.scaffold.averages import averaged_foam
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam
@@ -103,22 +125,33 @@ from depojax.solvers.time import Steps
 
 __all__ = [
     "RESULTS",
+    "AugmentedLagrangian",
+    "Balanced",
     "BinaryElectrolyte",
     "Blocking",
+    "Bounded",
     "ButlerVolmer",
     "Cell",
     "ConcentratedElectrolyte",
     "ConcentrationDrop",
     "ConstantCurrent",
+    "Constraint",
     "CurrentProfile",
+    "CurrentSegments",
     "CyclicVoltammetry",
     "DeadMetal",
     "DepthProfile",
+    "DesignedCell",
+    "DesignedScaffold",
     "Distribution",
     "Film",
+    "FilteredDensity",
     "FittedLaw",
+    "FreeDensity",
+    "FreeLevelSet",
     "Galvanostatic",
     "Graded",
+    "GradedPorosity",
     "Grid",
     "HomogenisedGrowth",
     "IdealDilute",
@@ -129,14 +162,19 @@ __all__ = [
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "Monotone",
     "MultiIonElectrolyte",
     "Nucleation",
     "NucleationTransient",
     "Nuclei",
     "NucleiState",
+    "Optimisation",
     "Plating",
     "PolarisationCurve",
+    "PorousMedium",
+    "Positive",
     "Potentiostatic",
+    "Profile",
     "Properties",
     "Protocol",
     "Pulse",
@@ -146,6 +184,7 @@ __all__ = [
     "Reversible",
     "SandSolution",
     "Scaffold",
+    "Sensitivities",
     "Separator",
     "Simulation",
     "SolveError",
@@ -157,10 +196,14 @@ __all__ = [
     "TortuosityMap",
     "Transient",
     "TransientFit",
+    "Unbounded",
+    "Uncertainty",
     "Until",
     "VoltageProfile",
+    "VolumeField",
     "Windows",
     "aligned_channels",
+    "averaged_foam",
     "carbon_cloth",
     "concentration_drop",
     "connected_fraction",
@@ -181,6 +224,7 @@ __all__ = [
     "gaussian_random_field",
     "grooves",
     "gyroid",
+    "helmholtz_filter",
     "hemisphere_radius",
     "impedance",
     "io",
@@ -189,6 +233,8 @@ __all__ = [
     "metals",
     "needles",
     "nucleation_transient",
+    "objectives",
+    "optimise",
     "percolates",
     "pillars",
     "planar_limiting_current",
@@ -197,14 +243,18 @@ __all__ = [
     "plot",
     "polarisation_curve",
     "pore_size_distribution",
+    "propagate_uncertainty",
     "report",
     "retention_after",
+    "robust",
     "rough_foil",
     "sand_time",
     "save",
+    "scattered_starts",
     "scharifker_hills",
     "schwarz_d",
     "schwarz_p",
+    "sensitivities",
     "simulate",
     "space_charge",
     "space_charge_curve",
@@ -213,6 +263,7 @@ __all__ = [
     "stacked_sheets",
     "stretched_widths",
     "substrates",
+    "sweep",
     "top_share",
     "tortuosity",
     "tortuosity_map",

@@ -53,3 +53,27 @@ def report_progress(time: Any, remaining: Any, accepted: Any) -> None:
         behind = min(share(float(time), fallen), 1.0)
         bar.n = max(bar.n, 100.0 * behind)
         bar.set_postfix_str(f"t = {float(time):.3g} s", refresh=True)
+
+
+@contextlib.contextmanager
+def step_bar(
+    label: str, steps: int, done: int = 0, *, show: bool
+) -> Iterator[Callable[[float], None]]:
+    """A bar for steps that the host takes: the function inside tells one, and a loss.
+
+    Silent where stderr is no terminal.
+    """
+    with tqdm(
+        total=steps,
+        initial=done,
+        desc=label,
+        file=sys.stderr,
+        disable=not (show and sys.stderr.isatty()),
+        leave=False,
+    ) as bar:
+
+        def told(loss: float) -> None:
+            bar.set_postfix_str(f"best {loss:.6g}", refresh=False)
+            bar.update()
+
+        yield told

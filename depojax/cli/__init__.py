@@ -14,11 +14,13 @@ import jax
 from depojax.cli import (
     info,
     new,
+    optimise,
     plate,
     resume,
     sand,
     simulate,
     space_charge,
+    sweep,
     tortuosity,
 )
 from depojax.cli.words import InputError, say, tell
@@ -32,6 +34,8 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "resume": (resume, "go on with a plating run that was stopped"),
     "space-charge": (space_charge, "what happens beyond the limiting current"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
+    "optimise": (optimise, "a better design, along the exact gradient"),
+    "sweep": (sweep, "a parameter study, on one device or a cluster"),
     "new": (new, "write an example of a cell file"),
     "info": (info, "versions, devices, folders, and what a cell file can name"),
 }

@@ -5,6 +5,7 @@ import argparse
 import jax
 
 from depojax.cli.cell_kinetics import KINETICS, OF_IONS
+from depojax.cli.design_file import OBJECTIVES
 from depojax.cli.generators import GENERATORS
 from depojax.cli.run_folder import as_json
 from depojax.cli.session import cache_folder
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         "metals": sorted(metals.KNOWN),
         "kinetics": sorted(KINETICS),
         "kinetics of ions": sorted(OF_IONS),
+        "objectives": sorted(OBJECTIVES),
     }
     rows = [
         (name, ", ".join(value) if isinstance(value, list) else value)

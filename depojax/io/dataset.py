@@ -14,8 +14,11 @@ import xarray as xr
 
 from depojax._checks import refuse
 from depojax._types import is_traced
+from depojax.design.optimise import Optimisation
+from depojax.design.sensitivities import Sensitivities, Uncertainty
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
+from depojax.io.design import of_optimisation, of_sensitivities, of_uncertainty
 from depojax.io.nucleation import (
     of_nucleation_transient,
     of_nuclei,
@@ -58,7 +61,10 @@ def to_xarray(
     | Transient
     | TransientFit
     | NucleationTransient
-    | Nuclei,
+    | Nuclei
+    | Optimisation
+    | Sensitivities
+    | Uncertainty,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -107,6 +113,15 @@ def to_xarray(
         dataset = of_nuclei(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
+    elif isinstance(solution, Optimisation):
+        _check_single(solution, solution.loss)
+        dataset = of_optimisation(solution)
+    elif isinstance(solution, Sensitivities):
+        _check_single(solution, jnp.sum(solution.results, -1))
+        dataset = of_sensitivities(solution)
+    elif isinstance(solution, Uncertainty):
+        _check_single(solution, jnp.sum(solution.results, -1))
+        dataset = of_uncertainty(solution)
     elif isinstance(solution, Scaffold):
         _check_single(solution, solution.closed_pore_fraction)
         fields = {"pore_fraction": solution.pore_fraction}
@@ -119,7 +134,8 @@ def to_xarray(
             "solution",
             "a SandSolution, Simulation, Plating, Scaffold, Tortuosity, TortuosityMap, "
             "PolarisationCurve, Impedance, DepthProfile, SpaceCharge, "
-            "SpaceChargeCurve, Transient, TransientFit, NucleationTransient or Nuclei",
+            "SpaceChargeCurve, Transient, TransientFit, NucleationTransient, Nuclei, "
+            "Optimisation, Sensitivities or Uncertainty",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}

@@ -6,6 +6,7 @@ Each function returns a matplotlib `Figure` and shows nothing: a notebook displa
 colours are those of viridis and of Okabe & Ito, told apart by all eyes and in grey.
 """
 
+from depojax.plot.design import convergence, design_profiles
 from depojax.plot.ions import column_profile, current_voltage
 from depojax.plot.nucleation import nucleation, nucleation_transients
 from depojax.plot.parts import save_figure
@@ -17,10 +18,12 @@ from depojax.plot.view import view_3d
 
 __all__ = [
     "column_profile",
+    "convergence",
     "current_distribution",
     "current_voltage",
     "depletion_map",
     "depth_profile",
+    "design_profiles",
     "fill_profile",
     "nucleation",
     "nucleation_transients",

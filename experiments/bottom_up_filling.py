@@ -1,0 +1,224 @@
+"""Bottom-up filling: lithiophilicity and conductivity graded from collector to top.
+
+A host of carbon fibres (averaged) is plated with lithium at 5 mA cm⁻². Left alone it
+fills from the top, where the ions come from. Two things may vary with height: how
+readily the host takes lithium, its exchange current density i₀ (a lithiophilic coating
+has more), and how well it conducts electrons, σ. The wish is a small share of the
+charge in the top third, and a small voltage for it:
+
+    loss = top share/its uniform value + voltage/its uniform value
+
+The uniform host may choose its one i₀ and one σ within the same bounds, out of a net of
+25; the graded one begins at the best. Beside the gradient's way stand a random and a
+greedy search of as many runs (a loss with its gradient counts as four). Secondary and
+concentration effects are those of `simulate`; nuclei are not counted one by one.
+
+RESULTS
+
+    python experiments/bottom_up_filling.py [--resolution 16]     run/bottom_up_filling
+"""
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import depojax as dj
+from depojax import objectives
+from depojax.design.search import search
+from depojax.plot.parts import new_figure, save_figure
+from depojax.units import M, cm, mA, mAh, um
+
+NAME = "bottom_up_filling"
+HEIGHT = 200 * um
+POROSITY, FIBRE = 0.85, 10 * um  # diameter of the fibres
+CURRENT = 5 * mA / cm**2
+CAPACITY = 0.05 * mAh / cm**2
+EXCHANGE = (0.03 * mA / cm**2, 3 * mA / cm**2)  # bounds of i₀
+CONDUCTIVITY = (3.0, 3000.0)  # bounds of σ, effective [S m⁻¹]
+COST = 4  # runs that a loss with its gradient counts as
+SEED = 5
+COLOURS = {"gradient": "#d55e00", "greedy": "#0072b2", "random": "#999999"}
+
+Row = dict[str, Any]
+
+
+def main(
+    resolution: int = 16,
+    steps: int = 25,
+    values: int = 6,
+    uniform: int = 5,
+    out: str | Path = "run/bottom_up_filling",
+) -> list[Row]:
+    """Optimise, search, draw and write the table; returns its rows.
+
+    Args:
+        resolution: cells through the host.
+        steps: of the optimiser.
+        values: of each profile.
+        uniform: numbers of i₀, and of σ, that a uniform host may choose from.
+        out: folder for figure and table.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    middle = [float(np.sqrt(low * high)) for low, high in (EXCHANGE, CONDUCTIVITY)]
+    plain = design(resolution, [middle[0]] * values, [middle[1]] * values)
+    first = numbers(plain)
+
+    def loss(design):
+        run = simulated(design)
+        return wish(first)(run)
+
+    net = [
+        design(resolution, [exchange] * values, [sigma] * values)
+        for exchange in between(EXCHANGE, uniform)
+        for sigma in between(CONDUCTIVITY, uniform)
+    ]
+    start = min(net, key=lambda each: float(loss(each)))
+    way = optax.adam(optax.cosine_decay_schedule(0.5, steps))
+    found = dj.optimise(loss, start, optimizer=way, steps=steps)
+    runs = COST * found.evaluations
+    others = {
+        kind: search(loss, start, runs=runs, kind=kind, key=SEED, jit=False)
+        for kind in ("greedy", "random")
+    }
+    rows = [row("middle of the bounds", plain, loss)]
+    rows.append(row("best uniform", start, loss))
+    rows.append(row("gradient", found.design, loss))
+    rows += [row(kind, each.design, loss) for kind, each in others.items()]
+    with (out / f"{NAME}.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    histories = {"gradient": np.asarray(found.history["loss"])}
+    histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
+    save_figure(draw(start, found.design, histories), out / f"{NAME}.png")
+    return rows
+
+
+def between(bounds: tuple[float, float], count: int) -> Any:
+    """Numbers over the decades between two bounds, all but on them."""
+    return np.geomspace(1.05 * bounds[0], bounds[1] / 1.05, count)
+
+
+def design(resolution: int, exchange: Any, conductivity: Any) -> dj.DesignedCell:
+    """The cell with profiles of i₀ and σ, from collector to top."""
+    grid = dj.Grid.uniform((1, 1, resolution), HEIGHT / resolution)
+    area = 4 * (1 - POROSITY) / FIBRE
+    host = dj.Scaffold.homogenised(grid, POROSITY, POROSITY**-0.5, area)
+    field = jnp.ones(grid.shape)
+    cell = dj.Cell(
+        host,
+        dj.electrolytes.lipf6_ec_emc(1 * M),
+        separator=dj.Separator(25 * um, 0.45, 2.5, cells=3),
+        kinetics=dj.ButlerVolmer(field),
+        counter_kinetics=dj.ButlerVolmer(20 * mA / cm**2),
+        solid_conductivity=field,
+    )
+    profiles = {
+        "kinetics.exchange_current_density": (exchange, EXCHANGE),
+        "solid_conductivity": (conductivity, CONDUCTIVITY),
+    }
+    return dj.DesignedCell(
+        cell,
+        {
+            name: dj.Profile(dj.Bounded(jnp.asarray(values), *bounds, scale="log"))
+            for name, (values, bounds) in profiles.items()
+        },
+    )
+
+
+def simulated(design: Any) -> dj.Simulation:
+    """The run that counts."""
+    return dj.simulate(design.build(), dj.Galvanostatic(CURRENT, capacity=CAPACITY))
+
+
+def parts() -> tuple[Any, Any]:
+    """What is wished to be small."""
+    drive = dj.Galvanostatic(CURRENT, capacity=CAPACITY)
+    top = objectives.TopPlatingShare(drive, depth=HEIGHT / 3)
+    return top, objectives.VoltageLoss(drive)
+
+
+def wish(sizes: tuple[float, float]) -> Any:
+    """Both together, each over its size."""
+
+    def total(run):
+        values = [part(run) / size for part, size in zip(parts(), sizes, strict=True)]
+        return values[0] + values[1]
+
+    return total
+
+
+def numbers(design: Any) -> tuple[float, float]:
+    """Top share [-] and voltage [V]."""
+    run = simulated(design)
+    top, voltage = (float(part(run)) for part in parts())
+    return top, voltage
+
+
+def row(name: str, design: Any, loss: Any) -> Row:
+    """One row of the table, in SI."""
+    top, voltage = numbers(design)
+    exchange, sigma = (
+        np.asarray(profile.values.value) for profile in design.changes.values()
+    )
+    return {
+        "name": name,
+        "loss": float(loss(design)),
+        "top_share": top,
+        "voltage": voltage,
+        "exchange_at_collector": float(exchange[0]),
+        "exchange_at_top": float(exchange[-1]),
+        "conductivity_at_collector": float(sigma[0]),
+        "conductivity_at_top": float(sigma[-1]),
+    }
+
+
+def draw(uniform: Any, best: Any, histories: dict[str, Any]) -> Any:
+    """What was plated where, the profiles, and the ways there."""
+    figure = new_figure(2.9, width=9.5)
+    plated, profile, ways = figure.subplots(1, 3)
+    for each, name, colour in (
+        (uniform, "best uniform", "#999999"), (best, "graded", COLOURS["gradient"]),
+    ):  # fmt: skip
+        layers = dj.depth_profile(simulated(each))
+        share = np.asarray(layers.charge_per_volume) / np.sum(layers.charge) * HEIGHT
+        z = np.asarray(layers.height) / um
+        plated.plot(share, z, color=colour, lw=1.6, label=name)
+    plated.set_xlabel("plated charge / its mean", fontsize=9)
+    plated.set_ylabel("height above the collector (µm)", fontsize=9)
+    plated.legend(frameon=False, fontsize=8)
+    names = ("i₀ (A m⁻²)", "σ (S m⁻¹)")
+    for name, each, style in zip(
+        names, best.changes.values(), ("-", "--"), strict=True
+    ):
+        values = np.asarray(each.values.value)
+        z = np.linspace(0, HEIGHT / um, values.size)
+        profile.semilogx(values, z, style, color="#1b2f6b", lw=1.6, label=name)
+    profile.set_xlabel("graded", fontsize=9)
+    profile.legend(frameon=False, fontsize=8)
+    for name, losses in histories.items():
+        runs = np.arange(losses.size) * (COST if name == "gradient" else 1) + 1
+        so_far = np.minimum.accumulate(losses)
+        ways.plot(runs, so_far, color=COLOURS[name], lw=1.4, label=name)
+    ways.set_xlabel("runs", fontsize=9)
+    ways.set_ylabel("loss, best so far", fontsize=9)
+    ways.legend(frameon=False, fontsize=8)
+    for axes in (plated, profile, ways):
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--resolution", type=int, default=16, help="cells of the host")
+    for each in main(parser.parse_args().resolution):
+        print("  ".join(f"{key} {value}" for key, value in each.items()))

@@ -1,0 +1,177 @@
+"""A gyroid whose sheet may be thicker here and thinner there.
+
+Two periods of a gyroid sheet below a separator. Its porosity is a field of 3 × 3 × 5
+numbers with straight lines between, their weighted mean held, so that no solid is won
+or lost. What is asked for is the largest current that never depletes more than 5 % of
+the metal (even plating), through cut cells: the gradient is that of the shape itself.
+
+Beside the gradient's way stand a random and a greedy search of as many runs (a loss
+with its gradient counts as four), and the optimum on a grid twice as fine.
+
+RESULTS
+
+    python experiments/gyroid_thickness.py [--resolution 16]     run/gyroid_thickness
+"""
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import depojax as dj
+from depojax import objectives
+from depojax.design.search import search
+from depojax.plot.parts import new_figure, save_figure
+from depojax.units import M, um
+
+NAME = "gyroid_thickness"
+PERIOD = 60 * um
+POROSITY, BOUNDS = 0.75, (0.55, 0.92)
+NUMBERS = (3, 3, 5)
+SHARE = 0.05
+COST = 4  # runs that a loss with its gradient counts as
+SEED = 3
+COLOURS = {"gradient": "#d55e00", "greedy": "#0072b2", "random": "#999999"}
+
+Row = dict[str, Any]
+
+
+def main(
+    resolution: int = 16,
+    steps: int = 30,
+    finer: bool = True,
+    out: str | Path = "run/gyroid_thickness",
+) -> list[Row]:
+    """Optimise, search, draw and write the table; returns its rows.
+
+    Args:
+        resolution: cells per period; at least 12.
+        steps: of the optimiser.
+        finer: also on a grid twice as fine.
+        out: folder for figure and table.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    start = host(free_field(), resolution)
+    first = limit(start)
+
+    def loss(design):
+        return objectives.LimitingCurrent(SHARE).loss(cell(design)) / first
+
+    way = optax.adam(optax.cosine_decay_schedule(0.25, steps))
+    found = dj.optimise(loss, start, optimizer=way, steps=steps)
+    runs = COST * found.evaluations
+    others = {
+        kind: search(loss, start, runs=runs, kind=kind, key=SEED, spread=0.5)
+        for kind in ("greedy", "random")
+    }
+    rows = [row("uniform", start, first)]
+    rows.append(row("gradient", found.design, first))
+    rows += [row(kind, each.design, first) for kind, each in others.items()]
+    if finer:
+        twice = [at_resolution(d, 2 * resolution) for d in (start, found.design)]
+        rows.append(row("uniform, twice as fine", twice[0], limit(twice[0])))
+        rows.append(row("gradient, twice as fine", twice[1], limit(twice[0])))
+    with (out / f"{NAME}.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    histories = {"gradient": np.asarray(found.history["loss"])}
+    histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
+    save_figure(draw(start, found.design, histories), out / f"{NAME}.png")
+    return rows
+
+
+def free_field() -> dj.Balanced:
+    """The porosity, free within bounds at the same mean."""
+    ends = [np.ones(n) for n in NUMBERS]
+    for weights in ends:  # of straight lines: half at the ends
+        weights[[0, -1]] = 0.5
+    weights = np.einsum("i,j,k->ijk", *ends)
+    return dj.Balanced(jnp.full(NUMBERS, POROSITY), *BOUNDS, weights=weights)
+
+
+def host(porosity: dj.Balanced, resolution: int) -> dj.DesignedScaffold:
+    """One period wide, two high."""
+    return dj.DesignedScaffold(
+        dj.gyroid,
+        (resolution, resolution, 2 * resolution),
+        PERIOD / resolution,
+        kind="sheet",
+        period=PERIOD,
+        porosity=dj.VolumeField(porosity, "linear"),
+    )
+
+
+def at_resolution(design: dj.DesignedScaffold, resolution: int) -> dj.DesignedScaffold:
+    """The same host on another grid."""
+    return host(design.arguments["porosity"].values, resolution)
+
+
+def cell(design: Any) -> dj.Cell:
+    """The host in its cell."""
+    salt = dj.electrolytes.lipf6_ec_emc(1 * M)
+    return dj.Cell(design.build(), salt, separator=dj.Separator(25 * um, cells=6))
+
+
+def limit(design: Any) -> float:
+    """Current that never depletes more than a share of the metal [A m⁻²]."""
+    return float(objectives.LimitingCurrent(SHARE)(cell(design)))
+
+
+def row(name: str, design: Any, reference: float) -> Row:
+    """One row of the table, in SI."""
+    built, current = design.build(), limit(design)
+    values = np.asarray(design.arguments["porosity"].values.value)
+    layers = values.mean(axis=(0, 1))
+    return {
+        "name": name,
+        "limiting_current": current,
+        "gain": current / reference - 1,
+        "porosity": float(built.porosity),
+        "area_factor": float(built.area_factor),
+        "at_collector": float(layers[0]),
+        "at_separator": float(layers[-1]),
+        "spread_in_plane": float(np.std(values - layers)),
+    }
+
+
+def draw(start: Any, best: Any, histories: dict[str, Any]) -> Any:
+    """A section before and after, and the ways there."""
+    figure = new_figure(3.4, width=9.5)
+    before, after, ways = figure.subplots(1, 3, width_ratios=(1, 1, 1.6))
+    for axes, design, title in ((before, start, "uniform"), (after, best, "gradient")):
+        built = design.build()
+        lengths = [float(length) / um for length in built.grid.lengths]
+        middle = built.shape[1] // 2
+        axes.imshow(
+            np.asarray(built.pore_fraction[:, middle]).T, origin="lower",
+            extent=(0, lengths[0], 0, lengths[2]), cmap="gray", vmin=0, vmax=1,
+        )  # fmt: skip
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_xlabel("x (µm)", fontsize=9)
+    before.set_ylabel("height above the collector (µm)", fontsize=9)
+    for name, losses in histories.items():
+        runs = np.arange(losses.size) * (COST if name == "gradient" else 1) + 1
+        so_far = -np.minimum.accumulate(losses)
+        ways.plot(runs, so_far, color=COLOURS[name], lw=1.4, label=name)
+    ways.set_xlabel("runs", fontsize=9)
+    ways.set_ylabel("limiting current / uniform", fontsize=9)
+    ways.legend(frameon=False, fontsize=8)
+    ways.spines[["top", "right"]].set_visible(False)
+    for axes in (before, after, ways):
+        axes.tick_params(labelsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--resolution", type=int, default=16, help="cells per period")
+    for each in main(parser.parse_args().resolution):
+        print("  ".join(f"{key} {value}" for key, value in each.items()))
