@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from depojax._checks import check_choice, check_integer, check_plausible
@@ -69,7 +70,9 @@ class FeatureSize(AbstractObjective):
         if self.window == 1:
             return values
         box = [min(self.window, n) for n in host.shape]
-        return jax.lax.reduce_window(values, 0.0, jax.lax.add, box, (1, 1, 1), "SAME")
+        # A constant of numpy: of any other XLA knows no derivative.
+        zero = np.zeros((), values.dtype)
+        return jax.lax.reduce_window(values, zero, jax.lax.add, box, (1, 1, 1), "SAME")
 
 
 class MonotoneProfile(AbstractObjective):
