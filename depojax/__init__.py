@@ -9,7 +9,26 @@ The README has the whole of it in ten lines.
 
 from depojax import io, plot, units
 from depojax.design import objectives
+from depojax.design.constraints import AugmentedLagrangian, Constraint
+from depojax.design.fields import Profile, VolumeField
+from depojax.design.optimise import Optimisation, optimise, robust, scattered_starts
+from depojax.design.parameters import (
+    CurrentSegments,
+    DesignedCell,
+    DesignedScaffold,
+    FreeDensity,
+    FreeLevelSet,
+    GradedPorosity,
+)
+from depojax.design.sensitivities import (
+    Sensitivities,
+    Uncertainty,
+    propagate_uncertainty,
+    sensitivities,
+)
+from depojax.design.sweep import sweep
 from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
+from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals
@@ -65,6 +84,7 @@ from depojax.problems.tortuosity import (
 )
 from depojax.problems.tortuosity_map import TortuosityMap, tortuosity_map
 from depojax.problems.until import Until
+from depojax.scaffold.averages import averaged_foam
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam
@@ -85,22 +105,32 @@ from depojax.solvers.time import Steps
 
 __all__ = [
     "RESULTS",
+    "AugmentedLagrangian",
+    "Balanced",
     "BinaryElectrolyte",
     "Blocking",
+    "Bounded",
     "ButlerVolmer",
     "Cell",
     "ConcentratedElectrolyte",
     "ConcentrationDrop",
     "ConstantCurrent",
+    "Constraint",
     "CurrentProfile",
+    "CurrentSegments",
     "CyclicVoltammetry",
     "DepthProfile",
+    "DesignedCell",
+    "DesignedScaffold",
     "Distribution",
     "Film",
     "FilteredDensity",
     "FittedLaw",
+    "FreeDensity",
+    "FreeLevelSet",
     "Galvanostatic",
     "Graded",
+    "GradedPorosity",
     "Grid",
     "IdealDilute",
     "Impedance",
@@ -109,10 +139,14 @@ __all__ = [
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
+    "Monotone",
     "MultiIonElectrolyte",
+    "Optimisation",
     "PolarisationCurve",
     "PorousMedium",
+    "Positive",
     "Potentiostatic",
+    "Profile",
     "Properties",
     "Protocol",
     "Pulse",
@@ -122,6 +156,7 @@ __all__ = [
     "Reversible",
     "SandSolution",
     "Scaffold",
+    "Sensitivities",
     "Separator",
     "Simulation",
     "SolveError",
@@ -131,9 +166,13 @@ __all__ = [
     "Tafel",
     "Tortuosity",
     "TortuosityMap",
+    "Unbounded",
+    "Uncertainty",
     "Until",
     "VoltageProfile",
+    "VolumeField",
     "aligned_channels",
+    "averaged_foam",
     "carbon_cloth",
     "concentration_drop",
     "connected_fraction",
@@ -157,6 +196,7 @@ __all__ = [
     "metals",
     "needles",
     "objectives",
+    "optimise",
     "percolates",
     "pillars",
     "planar_limiting_current",
@@ -164,12 +204,16 @@ __all__ = [
     "plot",
     "polarisation_curve",
     "pore_size_distribution",
+    "propagate_uncertainty",
     "report",
+    "robust",
     "rough_foil",
     "sand_time",
     "save",
+    "scattered_starts",
     "schwarz_d",
     "schwarz_p",
+    "sensitivities",
     "simulate",
     "space_charge",
     "space_charge_curve",
@@ -177,6 +221,7 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "sweep",
     "top_share",
     "tortuosity",
     "tortuosity_map",

@@ -5,6 +5,7 @@ from typing import Any
 
 from depojax._types import as_float
 from depojax.fv.grid import Grid
+from depojax.scaffold.averages import averaged_foam
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam
@@ -49,6 +50,7 @@ def homogenised(
 
 GENERATORS: Mapping[str, Callable[..., Scaffold]] = {
     "aligned_channels": aligned_channels,
+    "averaged_foam": averaged_foam,
     "carbon_cloth": carbon_cloth,
     "fibre_mat": fibre_mat,
     "foam": foam,

@@ -5,7 +5,10 @@
     now and then   λ ← λ + μ h,   λ ← max(0, λ + μ g)
 
 At the optimum λ says what a constraint costs: the loss falls by λ for each unit that a
-bound is loosened, df*/db = −λ for a(x) = b and a(x) ≤ b, +λ for a(x) ≥ b. Nocedal & Wright, Numerical Optimization, 2nd ed., ch. 17.
+bound is loosened, df*/db = −λ for a(x) = b and a(x) ≤ b, +λ for a(x) ≥ b.
+
+Nocedal & Wright, Numerical Optimization, 2nd ed. (2006), ch. 17,
+doi:10.1007/978-0-387-40065-5.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,8 +37,8 @@ class Constraint(eqx.Module):
     Raises `ValueError` unless exactly one bound is given.
     """
 
-    name: str = static()
     function: Callable[[Any], Any]
+    name: str = static()
     kind: str = static()
     bound: Array = quantity()
     scale: Array = quantity()
@@ -117,10 +120,10 @@ class AugmentedLagrangian(eqx.Module):
         self,
         constraints: Sequence[Constraint] | Constraint,
         *,
-        penalty: Any = 1.0,
+        penalty: Any = 10.0,
         every: int = 10,
         growth: Any = 3.0,
-        shrink: Any = 0.5,
+        shrink: Any = 0.25,
         tolerance: Any = 1e-4,
     ):
         if isinstance(constraints, Constraint):

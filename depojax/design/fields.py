@@ -1,9 +1,10 @@
 """Fields of a design: shape parameters that vary with height, or from place to place.
 
-    v(s) = Σ_k B_k(s) v_k,   s = z/L;   in space  Σ B_i(x/L_x) B_j(y/L_y) B_k(z/L_z) v_ijk
+    v(s) = Σ_k B_k(s) v_k,   s = z/L
+    v(x, y, z) = Σ B_i(x/L_x) B_j(y/L_y) B_k(z/L_z) v_ijk
 
-with clamped uniform B-splines of degree 0 ("cells"), 1 ("linear") or 3 ("spline"). They
-are positive and add up to one, so a field stays within the bounds of its numbers.
+with clamped uniform B-splines of degree 0 ("cells"), 1 ("linear") or 3 ("spline").
+These are positive and add up to one: a field stays within the bounds of its numbers.
 
 de Boor, A Practical Guide to Splines (1978), ch. IX.
 """

@@ -37,8 +37,8 @@ _SENTENCES = {
     "converged": "The gradient has vanished after {steps} steps.",
     "stalled": "Nothing has improved for a while: stopped after {steps} steps.",
     "failed": (
-        "No step from here has a finite loss and gradient, however short: stopped after "
-        "{steps} steps. The design may lie at the edge of what can be built or solved."
+        "No step from here has a finite loss and gradient, however short: stopped "
+        "after {steps} steps. The design may lie at the edge of what can be solved."
     ),
 }
 
@@ -53,12 +53,12 @@ class Optimisation(eqx.Module):
     design: Any  # the best: feasible, with the lowest loss
     loss: Scalar  # of the best
     violation: Scalar  # of its constraints, in units of their scales
-    best_step: int = static()  # at which it was found
-    best_member: int = static()  # of an ensemble, else 0
     multipliers: dict[str, Array]  # of the constraints, at the end [loss / their unit]
     history: dict[str, Float[Array, "steps *members"]]
     designs: dict[str, Float[Array, "steps ..."]]  # free numbers, if they were kept
     last: Any  # the design at the end, all members of an ensemble
+    best_step: int = static()  # at which the best was found
+    best_member: int = static()  # of an ensemble, else 0
     steps: int = static()
     evaluations: int = static()  # of loss and gradient together
     ended_by: Ended = static()
@@ -315,7 +315,8 @@ class _Problem:
 
     def _merit(self, part, multipliers, penalties):
         design = self.whole(part)
-        value, aux = self.loss(design) if self.has_aux else (self.loss(design), {})
+        found: Any = self.loss(design)
+        value, aux = found if self.has_aux else (found, {})
         value = jnp.asarray(value)
         if value.shape != ():
             raise refuse("loss", "one number", f"shape {value.shape}")
@@ -375,10 +376,11 @@ class _Problem:
 
     def _at_start(self):
         lead = () if self.members is None else (self.members,)
-        if self.holding is None:
+        holding = self.holding
+        if holding is None:
             return (), ()
         shapes = jax.eval_shape(
-            lambda part: self.holding.residuals(self.whole(part)),
+            lambda part: holding.residuals(self.whole(part)),
             jax.tree.map(lambda u: u[0], self.start) if lead else self.start,
         )
         zeros = tuple(jnp.zeros(lead + s.shape, s.dtype) for s in shapes)
@@ -450,14 +452,14 @@ class _Problem:
                 lambda g: jnp.nan_to_num(-g / _beside(norm, g)), state["gradient"]
             )
         share = jnp.ones_like(state["merit"])
-        tries = 0
-        for tries in range(1, max_halvings + 2):
-            part = self._moved(state["part"], updates, share)
+        part = self._move(state["part"], updates, share)
+        found = self._evaluated(part, multipliers, penalties)
+        good, tries = self.finite(found), 1
+        while not good.all() and tries <= max_halvings:
+            share, tries = jnp.where(good, share, share / 2), tries + 1
+            part = self._move(state["part"], updates, share)
             found = self._evaluated(part, multipliers, penalties)
             good = self.finite(found)
-            if good.all():
-                break
-            share = jnp.where(good, share, share / 2)
         state = dict(state, evaluations=state["evaluations"] + tries)
         if not good.any():
             return state, False
@@ -472,9 +474,6 @@ class _Problem:
         if self.holding is not None and int(state["step"]) % self.holding.every == 0:
             state = self._with_multipliers(state)
         return state, True
-
-    def _moved(self, part, updates, share):
-        return self._move(part, updates, share)
 
     def _with_best(self, state, stall_tolerance):
         value, violation = state["value"], state["violation"]

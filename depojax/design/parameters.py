@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -64,10 +63,10 @@ class DesignedScaffold(eqx.Module):
     accepts is not looked at while it is traced: choose bounds inside.
     """
 
+    arguments: dict[str, Any]
     generator: Callable[..., Scaffold] = static()
     shape: tuple[int, int, int] = static()
     voxel_size: Float[Array, "..."] = quantity()
-    arguments: dict[str, Any]
 
     def __init__(
         self,
@@ -134,10 +133,10 @@ class GradedPorosity(eqx.Module):
     """
 
     porosity: Profile
+    arguments: dict[str, Any]
     host: str = static()
     shape: tuple[int, int, int] = static()
     voxel_size: Float[Array, "..."] = quantity()
-    arguments: dict[str, Any]
 
     def __init__(
         self,

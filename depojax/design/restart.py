@@ -82,7 +82,8 @@ class Restart:
         arrays = {f"state.{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
         arrays |= {f"log.{name}": values for name, values in log.items()}
         with whole_file(self.path) as partial:
-            np.savez(partial, about=np.asarray(json.dumps(about)), **arrays)
+            arrays["about"] = np.asarray(json.dumps(about))
+            np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
 
     def _refused(self, expected: str, got: str) -> ValueError:
         return refuse(

@@ -227,7 +227,7 @@ def _shift(free: Array, weights: Array, target: Array) -> Array:
 
     # σ is monotone: the mean of all lies between what the extremes alone would need.
     fixed = jax.lax.stop_gradient((free, level))
-    tolerance = 4 * jnp.finfo(free.dtype).eps
+    tolerance = 4 * float(jnp.finfo(free.dtype).eps)
     found = optx.root_find(
         excess,
         optx.Bisection(rtol=tolerance, atol=tolerance),

@@ -14,8 +14,11 @@ import xarray as xr
 
 from depojax._checks import refuse
 from depojax._types import is_traced
+from depojax.design.optimise import Optimisation
+from depojax.design.sensitivities import Sensitivities, Uncertainty
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
+from depojax.io.design import of_optimisation, of_sensitivities, of_uncertainty
 from depojax.io.parts import described, with_axes
 from depojax.io.provenance import provenance
 from depojax.io.space_charge import of_space_charge, of_space_charge_curve
@@ -41,7 +44,10 @@ def to_xarray(
     | Impedance
     | DepthProfile
     | SpaceCharge
-    | SpaceChargeCurve,
+    | SpaceChargeCurve
+    | Optimisation
+    | Sensitivities
+    | Uncertainty,
     *,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -77,6 +83,15 @@ def to_xarray(
         dataset = of_space_charge_curve(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
+    elif isinstance(solution, Optimisation):
+        _check_single(solution, solution.loss)
+        dataset = of_optimisation(solution)
+    elif isinstance(solution, Sensitivities):
+        _check_single(solution, jnp.sum(solution.results, -1))
+        dataset = of_sensitivities(solution)
+    elif isinstance(solution, Uncertainty):
+        _check_single(solution, jnp.sum(solution.results, -1))
+        dataset = of_uncertainty(solution)
     elif isinstance(solution, Scaffold):
         _check_single(solution, solution.closed_pore_fraction)
         fields = {"pore_fraction": solution.pore_fraction}
@@ -88,8 +103,8 @@ def to_xarray(
         raise refuse(
             "solution",
             "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
-            "PolarisationCurve, Impedance, DepthProfile, SpaceCharge or "
-            "SpaceChargeCurve",
+            "PolarisationCurve, Impedance, DepthProfile, SpaceCharge, "
+            "SpaceChargeCurve, Optimisation, Sensitivities or Uncertainty",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}

@@ -18,6 +18,24 @@ import numpy as np
 
 from depojax._checks import refuse
 from depojax._types import is_traced
+from depojax.design.fields import Profile, VolumeField
+from depojax.design.optimise import Optimisation
+from depojax.design.parameters import (
+    CurrentSegments,
+    DesignedCell,
+    DesignedScaffold,
+    FreeDensity,
+    FreeLevelSet,
+    GradedPorosity,
+)
+from depojax.design.sensitivities import Sensitivities, Uncertainty
+from depojax.design.variables import (
+    Balanced,
+    Bounded,
+    Monotone,
+    Positive,
+    Unbounded,
+)
 from depojax.fv.grid import Grid
 from depojax.physics.concentrated import (
     ConcentratedElectrolyte,
@@ -78,23 +96,31 @@ CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         AtWall,
+        Balanced,
         BinaryElectrolyte,
         Blocking,
+        Bounded,
         ButlerVolmer,
         Cell,
         CellState,
         Constant,
         ConstantCurrent,
         CurrentProfile,
+        CurrentSegments,
         CyclicVoltammetry,
         DepthProfile,
+        DesignedCell,
+        DesignedScaffold,
         Galvanostatic,
         ConcentratedElectrolyte,
         ExchangeCurrentDensity,
         Fields,
         Film,
         FittedLaw,
+        FreeDensity,
+        FreeLevelSet,
         Graded,
+        GradedPorosity,
         Grid,
         History,
         IdealDilute,
@@ -108,10 +134,14 @@ CLASSES: dict[str, type] = {
         MarcusHushChidsey,
         PropertyTable,
         Metal,
+        Monotone,
         MultiIonElectrolyte,
+        Optimisation,
         Passing,
         PolarisationCurve,
+        Positive,
         Potentiostatic,
+        Profile,
         Protocol,
         Pulse,
         PulseTrain,
@@ -122,6 +152,7 @@ CLASSES: dict[str, type] = {
         Reversible,
         SandSolution,
         Scaffold,
+        Sensitivities,
         Separator,
         Simulation,
         SpaceCharge,
@@ -133,8 +164,11 @@ CLASSES: dict[str, type] = {
         Tafel,
         Tortuosity,
         TortuosityMap,
+        Unbounded,
+        Uncertainty,
         Until,
         VoltageProfile,
+        VolumeField,
     )
 }
 _ENUMERATIONS: dict[str, Any] = {"RESULTS": RESULTS}
@@ -174,6 +208,9 @@ def _encode(value: Any, path: str, arrays: Arrays) -> Any:
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         arrays[path] = _plain(value, path)
         return {"jax" if isinstance(value, jax.Array) else "numpy": path}
+
+    if callable(value) and value in _generators().values():
+        return {"generator": value.__name__}
 
     def inner(item: Any, key: Any) -> Any:
         return _encode(item, f"{path}.{key}" if path else str(key), arrays)
@@ -226,6 +263,8 @@ def decode(data: Any, read: Callable[[str], np.ndarray]) -> Any:
         return [decode(item, read) for item in data["list"]]
     if "dict" in data:
         return {key: decode(item, read) for key, item in data["dict"].items()}
+    if "generator" in data:
+        return _known(_generators(), data["generator"])
     if "enumeration" in data:
         return _member(data, decode(data["number"], read))
     return _instance(data, read)
@@ -267,6 +306,13 @@ def _instance(data: dict[str, Any], read: Callable[[str], np.ndarray]) -> Any:
     for name, value in data["fields"].items():
         object.__setattr__(made, name, decode(value, read))
     return made
+
+
+def _generators() -> dict[str, Any]:
+    """The functions that a design may hold, by their names."""
+    from depojax.cli.generators import GENERATORS
+
+    return {make.__name__: make for make in GENERATORS.values()}
 
 
 def _known(table: dict[str, Any], name: str) -> Any:
