@@ -47,6 +47,8 @@ def _understood() -> bool:
     """Whether this XLA knows the options (on other devices they are not wanted)."""
     if jax.default_backend() != "cpu":
         return False
+    if jax.config.values.get("jax_disable_most_optimizations"):
+        return False  # even less is asked for
     try:
         jax.jit(lambda: 0, compiler_options=_QUICKER)()
     except jax.errors.JaxRuntimeError:
