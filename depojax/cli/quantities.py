@@ -40,7 +40,9 @@ ARGUMENT_UNITS = {
     **dict.fromkeys(
         ("duration", "first_step", "fixed", "max_time", "off_time", "on_time"), "s"
     ),
-    **dict.fromkeys(("concentration", "reference_concentration"), "mol/m^3"),
+    **dict.fromkeys(
+        ("concentration", "near_concentration", "reference_concentration"), "mol/m^3"
+    ),
     **dict.fromkeys(
         ("conductivity", "ionic_conductivity", "solid_conductivity"), "S/m"
     ),
@@ -60,7 +62,7 @@ ARGUMENT_UNITS = {
     "reorganisation_energy": "J",
     "specific_area": "1/m",
     "stern_capacitance": "F/m^2",
-    "voltage": "V",
+    **dict.fromkeys(("standard_potential", "voltage"), "V"),
 }  # fmt: skip
 
 _QUANTITY = re.compile(
