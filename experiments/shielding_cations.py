@@ -3,7 +3,7 @@
 Ding et al. (J. Am. Chem. Soc. 135 (2013) 4450, doi:10.1021/ja312241y) plate lithium
 from 1 M Li⁺ without dendrites once 0.05 M Cs⁺ is there: its Nernst potential, −3.103 V,
 lies 63 mV below that of lithium, so that it is drawn to a tip and not reduced. Here a
-tip 8 µm high on a foil, a ridge (2D) or a bump (3D), is plated at 20 mA cm⁻² from a
+tip 8 µm high on a foil, a ridge (2D) or a bump (3D), is plated at 5 mA cm⁻² from a
 bath 14 µm above it, with 0, 0.05 and 0.5 M of CsPF₆ beside 1 M LiPF₆; neutral, with
 Butler–Volmer kinetics. And a ridge of 12 nm in a hundredth of these amounts, with its
 double layers resolved, a Stern layer and Frumkin's correction, at −50 mV.
@@ -32,7 +32,7 @@ from depojax.units import M, cm, mA, mM, nm, uF, um
 
 NAME = "shielding_cations"
 SHARES = (0.0, 0.05, 0.5)  # of Cs⁺ per Li⁺
-CURRENT = 20 * mA / cm**2
+CURRENT = 5 * mA / cm**2
 VOLTAGE = -0.05  # of the small tip [V]
 EARLY, LATE = 2e-3, 20.0  # before and after the salt has moved [s]
 CELLS = (16, 24)  # over half a period, and in height
@@ -135,31 +135,34 @@ def small_state(share: float) -> dj.SpaceCharge:
 
 def row(state: dj.SpaceCharge, share: float, dimension: int, time: float) -> Row:
     """One row of the table, in SI; `time` 0 is the small tip."""
-    at_tip, at_flat = places(state)
-    current = np.asarray(state.local_current_density)
-    caesium = np.asarray(state.ion_concentration[1])
+    caesium = state.ion_concentration[1]
     bulk = float(state.cell.ions.concentrations[1])
+    tip_current, flat_current = at_ends(state, state.local_current_density)
+    drawn, away = at_ends(state, caesium)
     return {
         "dimension": dimension,
         "share": share,
         "time": time,
         "current_density": float(state.current_density),
         "voltage": float(state.voltage),
-        "tip_over_flat": float(current[at_tip] / current[at_flat]),
-        "caesium_at_tip": float(caesium[at_tip]) / bulk if bulk else np.nan,
-        "caesium_at_flat": float(caesium[at_flat]) / bulk if bulk else np.nan,
+        "tip_over_flat": tip_current / flat_current,
+        "caesium_at_tip": drawn / bulk if bulk else np.nan,
+        "caesium_at_flat": away / bulk if bulk else np.nan,
         "margin": float(state.reduction_margin[1]) if bulk else np.nan,
+        "caesium_current": float(state.ion_current_density[1]),
         "conductivity": float(state.cell.ions.conductivity),
     }
 
 
-def places(state: dj.SpaceCharge) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The cell at the tip, and that of the flat foil farthest from it."""
+def at_ends(state: dj.SpaceCharge, field: Any) -> tuple[float, float]:
+    """A field on the metal, mean over the column of the tip and over the farthest."""
     area = np.asarray(state.cell.scaffold.surface_area)
-    found: list[tuple[int, ...]] = []
-    for i, j in ((0, 0), (-1, -1)):
-        found.append((i, j, int(np.argmax(area[i, j]))))
-    return found[0], found[1]
+    values = np.asarray(field)
+    tip, flat = (
+        float((area[i] * values[i][: area.shape[2]]).sum() / area[i].sum())
+        for i in ((0, 0), (-1, -1))
+    )
+    return tip, flat
 
 
 def draw(rows: list[Row]) -> Any:

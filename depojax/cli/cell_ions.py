@@ -1,7 +1,8 @@
 """An electrolyte of ions told one by one, as a cell file names it.
 
 [electrolyte] with temperature, plated and relative_permittivity or debye_length, and
-one [[electrolyte.ions]] for each: name, charge, diffusivity, concentration, diameter.
+one [[electrolyte.ions]] for each: name, charge, diffusivity, concentration, diameter,
+standard_potential, and near_concentration in a bath at z = 0, where the collector was.
 """
 
 from pathlib import Path
@@ -18,6 +19,26 @@ _EXAMPLE = (
 )
 _OF_TABLES = ("ions", "concentrations")
 _WORDS = ("plated", "name", "reference")
+_NEAR = "near_concentration"
+
+
+def near_bath(
+    table: dict[str, Any], far: MultiIonElectrolyte
+) -> MultiIonElectrolyte | None:
+    """The bath at z = 0, if the table of `far` tells of one.
+
+    An ion without `near_concentration` is not in it.
+    """
+    rows = table["ions"]
+    if not any(_NEAR in row for row in rows):
+        return None
+    amounts = [parse_quantity(row.get(_NEAR, 0.0), _NEAR) for row in rows]
+    if not any(amount > 0 for amount in amounts):
+        raise InputError(f"{_NEAR}: expected some salt, got none of any ion.")
+    plated = max(zip(amounts, far.names, strict=True))[1]
+    return MultiIonElectrolyte(
+        far.ions, amounts, plated=plated, temperature=far.temperature
+    )
 
 
 def ionic_electrolyte(table: dict[str, Any], folder: Path) -> MultiIonElectrolyte:
@@ -38,9 +59,10 @@ def ionic_electrolyte(table: dict[str, Any], folder: Path) -> MultiIonElectrolyt
     ions, amounts = [], []
     needed = ("name", "charge", "diffusivity", "concentration")
     for row in rows:
-        check_keys(row, (*needed, "diameter"), needed, "an ion")
+        known = (*needed, "diameter", "standard_potential", _NEAR)
+        check_keys(row, known, needed, "an ion")
         amounts.append(parse_quantity(row["concentration"], "concentration"))
-        of_ion = {k: v for k, v in row.items() if k != "concentration"}
+        of_ion = {k: v for k, v in row.items() if k not in ("concentration", _NEAR)}
         ions.append(Ion(**arguments_of(Ion, of_ion, folder, "an ion")))
     given: dict[str, Any] = {
         key: (word if key in _WORDS else _number)(key, table[key])

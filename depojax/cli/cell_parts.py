@@ -15,7 +15,7 @@ from depojax.cli.arguments import (
     word,
 )
 from depojax.cli.cell_file import CellFile
-from depojax.cli.cell_ions import check_kind, ionic_electrolyte
+from depojax.cli.cell_ions import check_kind, ionic_electrolyte, near_bath
 from depojax.cli.cell_kinetics import build_kinetics
 from depojax.cli.generators import GENERATORS
 from depojax.cli.quantities import parse_quantity
@@ -36,7 +36,7 @@ _PROFILES = (
     "film_resistance", "initial_deposit", "solid_conductivity", "equilibrium_potential",
 )  # fmt: skip
 _KINETICS = ("kinetics", "counter_kinetics")
-_OF_OTHER_TABLES = ("scaffold", "electrolyte", *_KINETICS)
+_OF_OTHER_TABLES = ("scaffold", "electrolyte", "near_bath", *_KINETICS)
 _CELL = [k for k in inspect.signature(Cell).parameters if k not in _OF_OTHER_TABLES]
 
 
@@ -129,6 +129,9 @@ def cell_arguments(file: CellFile, *, ions: bool = False) -> dict[str, Any]:
     electrolyte = build_electrolyte(file)
     with file.place("electrolyte"):
         check_kind(electrolyte, ions=ions)
+        if isinstance(electrolyte, MultiIonElectrolyte):
+            near = near_bath(file.tables["electrolyte"], electrolyte)
+            arguments |= {} if near is None else {"near_bath": near}
     return {"electrolyte": electrolyte, **arguments}
 
 

@@ -113,6 +113,8 @@ charge = 1
 diffusivity = "2e-6 cm^2/s"
 concentration = "10 mM"
 # diameter = "0.5 nm"       # an ion that takes up room
+# standard_potential = "-3.04 V"    # told of two, the other is reduced below its own
+# near_concentration = "1 mM"       # of a bath at z = 0 in place of the collector
 
 [[electrolyte.ions]]
 name = "PF6-"

@@ -49,7 +49,9 @@ ARGUMENT_UNITS = {
         ),
         "s",
     ),
-    **dict.fromkeys(("concentration", "reference_concentration"), "mol/m^3"),
+    **dict.fromkeys(
+        ("concentration", "near_concentration", "reference_concentration"), "mol/m^3"
+    ),
     **dict.fromkeys(
         ("conductivity", "ionic_conductivity", "solid_conductivity"), "S/m"
     ),
@@ -78,7 +80,11 @@ ARGUMENT_UNITS = {
     "specific_area": "1/m",
     **dict.fromkeys(("double_layer_capacitance", "stern_capacitance"), "F/m^2"),
     **dict.fromkeys(
-        ("equilibrium_potential", "nucleation_overpotential", "voltage"), "V"
+        (
+            "equilibrium_potential", "nucleation_overpotential", "standard_potential",
+            "voltage",
+        ),
+        "V",
     ),
     "contact": "S/m",
     "prefactor": "1/m^2/s",

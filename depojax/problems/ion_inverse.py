@@ -171,8 +171,7 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
         *(wet * boltzmann * (mass + slopes.ions)),
         wet * (slopes.charge + screened),
     ]
-    systems = zip(losses, _systems(tangent, boltzmann, per_time), strict=True)
-    cycles = [_cycle(model, *each) for each in systems]
+    systems = _systems(tangent, boltzmann, per_time)
     eye = jnp.eye(n + 1, dtype=x.c.dtype)
     current = jnp.append(jnp.where(still, 0.0, z), per_time)
     nothing = jnp.zeros((n + 1, *x.potential.shape), x.c.dtype)
@@ -185,7 +184,7 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
     return OneByOne(
         jacobian=tangent,
         like=x,
-        cycles=jax.tree.map(lambda *k: jnp.stack(k), *cycles),
+        cycles=_cycles(model, jnp.stack(losses), systems),
         leads=jnp.stack([current, *eye]),
         follows=jnp.stack(follows),
         weights=wet / weights,
@@ -240,12 +239,10 @@ class _Losses(eqx.Module):
         return cls(charge, far_charge, host, far, ions)
 
 
-def _systems(
-    tangent: IonTangent, boltzmann: IonCells, per_time: Scalar
-) -> list[FaceStencil]:
-    """Conductances between cells of all systems, see above."""
+def _systems(tangent: IonTangent, boltzmann: IonCells, per_time: Scalar) -> list[Array]:
+    """Conductances between cells along each axis, of all systems, see above."""
     model, still = tangent.model, tangent.still
-    shape, periodic = model.grid.shape, model.grid.periodic
+    periodic = model.grid.periodic
     z = jnp.asarray(model.charges, boltzmann.dtype)
     weighted = jnp.stack([laid_out(b, periodic) for b in boltzmann])
     current, ions, gauss = [], [], []
@@ -259,17 +256,23 @@ def _systems(
         carried = jnp.tensordot(jnp.square(z), by_field, axes=1)
         current.append(carried + per_time * gauss[-1])
         ions.append(moving)
-    each = [[faces[k] for faces in ions] for k in range(len(z))]
     return [
-        FaceStencil((faces[0], faces[1], faces[2]), shape, periodic)
-        for faces in (current, *each, gauss)
+        jnp.concatenate([one[None], each, other[None]])
+        for one, each, other in zip(current, ions, gauss, strict=True)
     ]
 
 
-def _cycle(model: IonModel, loss: Cells, stencil: FaceStencil) -> Cycle:
-    """The W-cycle of  loss − ∇·(stencil ∇)."""
-    hierarchy = build_hierarchy(model.grid, None, loss, stencil, jnp.float32)
-    return hierarchy.cycle(jnp.zeros((), jnp.float32))
+def _cycles(model: IonModel, losses: Array, systems: list[Array]) -> Cycle:
+    """The W-cycles of  loss − ∇·(stencil ∇), one after the other: one program."""
+    shape, periodic = model.grid.shape, model.grid.periodic
+
+    def build(system):
+        loss, (x, y, z) = system
+        stencil = FaceStencil((x, y, z), shape, periodic)
+        hierarchy = build_hierarchy(model.grid, None, loss, stencil, jnp.float32)
+        return hierarchy.cycle(jnp.zeros((), jnp.float32))
+
+    return jax.lax.map(build, (losses, tuple(systems)))
 
 
 def _column(tangent: IonTangent) -> Column:

@@ -29,6 +29,9 @@ In numbers the unknowns are c_k/c₀ and φF/(RT), c₀ that of the plated ion; 
 divided by z F c₀ D₀ of that ion, and equations are written per cell [m].
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -269,9 +272,7 @@ class IonModel(eqx.Module):
                 total = total + rows(flux) - neighbour(flux, axis, -1, shape)
             return interior(stored(total), shape)
 
-        each = zip(c, phi, self.diffusion, strict=True)
-        out = [one(ion, *own) for ion, own in enumerate(each)]
-        out = jnp.stack(out)
+        out = self.for_each_ion(one, c, phi, self.diffusion)
         for bath in self.baths:
             at = bath.layer
             leaves = self.into_bath(bath, c[..., at], phi[..., at], x.collector)
@@ -291,6 +292,20 @@ class IonModel(eqx.Module):
             )
         ]
         return self.diffusion[:, None, None] * bath.way * jnp.stack(flux)
+
+    def for_each_ion(self, function: Callable[..., Any], *fields: Array) -> Any:
+        """`function(ion, *own)` of all ions along a first axis, as one program.
+
+        But for the plated ion of a neutral solution, whose flux is another.
+        """
+        apart = self.neutral and self.near is None
+        other = 1 - self.plated if self.plated < 2 else 0
+        many = jax.vmap(lambda *own: function(other, *own))(*fields)
+        if not apart:
+            return many
+        k = self.plated
+        own = function(k, *(field[k] for field in fields))
+        return jax.tree.map(lambda all_ions, one: all_ions.at[k].set(one), many, own)
 
     def into_near(self, x: IonFields) -> Scalar:
         """Charge that leaves into the bath at z = 0, over F c₀ D₀ [m]."""

@@ -123,21 +123,22 @@ class IonTangent(eqx.Module):
         c, phi = x.c, self._driving(x.c, x.potential)
         model, shape = self.model, self.model.grid.shape
         periodic = model.grid.periodic
-        out = []
-        for k in range(len(model.charges)):
-            u, drive = laid_out(c[k], periodic), laid_out(phi[k], periodic)
+
+        def one(c, phi, faces):
+            u, drive = laid_out(c, periodic), laid_out(phi, periodic)
             total = jnp.zeros_like(rows(u))
-            for axis, slopes in enumerate(self.faces):
+            for axis, slopes in enumerate(faces):
                 if slopes is None:
                     continue
                 rise = neighbour(drive, axis, 1, shape) - rows(drive)
-                flux = rows(slopes.here[k]) * rows(u)
-                flux = flux - rows(slopes.above[k]) * neighbour(u, axis, 1, shape)
-                flux = flux + rows(slopes.driven[k]) * rise
+                flux = rows(slopes.here) * rows(u)
+                flux = flux - rows(slopes.above) * neighbour(u, axis, 1, shape)
+                flux = flux + rows(slopes.driven) * rise
                 flux = model.through_faces(flux, axis)
                 total = total + rows(flux) - neighbour(flux, axis, -1, shape)
-            out.append(interior(stored(total), shape))
-        flows = jnp.stack(out)
+            return interior(stored(total), shape)
+
+        flows = jax.vmap(one)(c, phi, self.faces)
         for bath in self.baths:
             flows = flows.at[..., bath.layer].add(self._through(bath, x))
         return flows
@@ -160,11 +161,11 @@ def ion_tangent(
         if shape[axis] == 1 and not periodic[axis]:
             faces.append(None)
             continue
-        parts = [
-            _face_slopes(model, ion, *own, axis)
-            for ion, own in enumerate(zip(x.c, phi, model.diffusion, strict=True))
-        ]
-        faces.append(jax.tree.map(lambda *each: jnp.stack(each), *parts))
+
+        def slopes(ion, c, phi, D, axis=axis):
+            return _face_slopes(model, ion, c, phi, D, axis)
+
+        faces.append(model.for_each_ion(slopes, x.c, phi, model.diffusion))
     return IonTangent(
         model=model,
         faces=(faces[0], faces[1], faces[2]),

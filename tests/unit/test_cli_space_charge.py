@@ -333,3 +333,36 @@ def test_the_example_is_understood(capsys):
     cell = build_cell(file, build_scaffold(file), cell_arguments(file, ions=True))
     # Where there is metal the cells resolve the double layer.
     assert float(cell.grid.widths[0][0]) < 2 * float(cell.ions.debye_length)
+
+
+def test_a_second_bath_and_standard_potentials():
+    row = 'concentration = "1 mM"\n'
+    near = 'near_concentration = "5 mM"\n'
+    text = CELL.replace(row, row + near)
+    text = text.replace("charge = 1\n", 'charge = 1\nstandard_potential = "-3.04 V"\n')
+    file = write(text=text)
+    parts = cell_arguments(file, ions=True)
+    assert np.asarray(parts["near_bath"].concentrations).tolist() == [5.0, 5.0]
+    assert parts["near_bath"].names == ("Li+", "X-")
+    assert float(parts["electrolyte"].ions[0].standard_potential) == -3.04
+    cell = build_cell(file, build_scaffold(file), parts)
+    assert cell.near_bath is not None
+    assert not cell.plated_collector
+    # An ion that is not named there is not in it: refused, for it leaves a charge.
+    file = write(text=CELL.replace(row, row + near, 1))
+    with pytest.raises(ValueError, match=r"electrolyte.*charges that add up to zero"):
+        cell_arguments(file, ions=True)
+    file = write(text=CELL.replace(row, row + 'near_concentration = "0 mM"\n'))
+    with pytest.raises(ValueError, match="near_concentration: expected some salt"):
+        cell_arguments(file, ions=True)
+
+
+def test_a_neutral_current_beyond_the_limit_is_answered(capsys):
+    asked = 'current_density = "1 A/cm^2"\nelectroneutral = true'
+    write('voltage = ["-25 mV", "-1 V"]', asked)
+    assert main(["space-charge", "cell.toml", "--json", "--no-figures"]) == 1
+    said = capsys.readouterr()
+    assert re.search(r"beyond the limiting current.*The limit is", said.err)
+    summary = json.loads(said.out)
+    known = 2 * FARADAY * 1e-9 / 100e-9
+    assert summary["limiting_current_A_m2"] == pytest.approx(known, rel=1e-4)

@@ -77,11 +77,12 @@ def test_the_mean_over_the_metal_is_that_of_the_cell(model):
 
 
 def test_crossing_of_a_level_between_two_steps():
-    before, after = jnp.asarray([0.0, 1.0, 3.0, 0.5]), jnp.asarray([4.0, 1.5, 5.0, 0.1])
+    before = jnp.asarray([0.0, 1.0, 3.0, 0.5])[:, None, None]
+    after = jnp.asarray([4.0, 1.5, 5.0, 0.1])[:, None, None]
     times = crossed(
         jnp.asarray(2.0), before, after, jnp.asarray(10.0), jnp.asarray(4.0)
     )
-    np.testing.assert_allclose(times, [12.0, np.inf, np.inf, np.inf])
+    np.testing.assert_allclose(times.ravel(), [12.0, np.inf, np.inf, np.inf])
 
 
 def test_dendrites_are_as_fast_as_anions_leave():

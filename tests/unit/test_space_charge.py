@@ -116,6 +116,36 @@ def test_a_solve_that_fails_says_so():
     assert solution.result != dj.RESULTS.successful
 
 
+def test_current_beyond_the_limit_of_a_thin_double_layer():
+    # At 1.1 times the limit with λ_D/L = 1e-4 (r04b): found by raising the voltage.
+    eps = 1e-4
+    cell = ion_column(L * growing_widths(0.5 * eps), salt(eps))
+    solution = dj.space_charge(cell, current_density=2.2 * UNIT)
+    assert float(solution.current_density) == pytest.approx(2.2 * UNIT, rel=1e-9)
+    assert -float(solution.voltage) / VT == pytest.approx(281.58408, rel=2e-2)
+    assert int(solution.most_newton_steps) <= 10
+
+
+def test_a_neutral_cell_says_what_it_carries():
+    limit = 2.0  # of a salt between a bath and a metal
+    asked = {"electroneutral": True, "throw": False}
+    beyond = dj.space_charge(GAP, current_density=2.5 * UNIT, **asked)
+    assert beyond.result == dj.RESULTS.beyond_limiting_current
+    found = float(beyond.limiting_current) / UNIT
+    assert found == pytest.approx(limit, rel=1e-5)
+    assert f"The limit is {limit * UNIT / 10:.3g}" in beyond.message
+    with pytest.raises(dj.SolveError, match=r"limiting current.*The limit is"):
+        dj.space_charge(GAP, current_density=2.5 * UNIT, electroneutral=True)
+    below = dj.space_charge(GAP, current_density=1.9 * UNIT, **asked)
+    assert below.result == dj.RESULTS.successful
+    assert np.isnan(below.limiting_current)
+    assert below.message == "A steady state."
+    own = float(dj.limiting_current(GAP)) / UNIT
+    assert own == pytest.approx(limit, rel=1e-5)
+    closed = GAP.replace(counter_electrode="blocked")
+    assert float(dj.limiting_current(closed)) == 0
+
+
 def test_going_on_from_a_solution():
     there = dj.space_charge(GAP, voltage=-20 * VT)
     by_steps = dj.space_charge(GAP, voltage=-10 * VT)

@@ -7,6 +7,7 @@ those of finite volumes under Radau's method, extrapolated in the mesh. Bazant, 
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import depojax as dj
 from depojax.units import FARADAY
@@ -94,6 +95,42 @@ def test_space_charge_sets_in_after_sands_time(held):
     onset = float(held.onset_time) / TIME
     assert SAND < onset < 1.5 * SAND
     assert float(held.layer_thickness) > 5 * float(held.debye_length)
+    # The one place that there is knows the same.
+    here = float(held.local_onset_time[0, 0, 0])
+    assert here == pytest.approx(float(held.onset_time), rel=1e-12)
+    assert np.all(np.isinf(held.local_onset_time[..., 1:]))
+    thick = float(held.local_layer_thickness[0, 0, 0])
+    assert thick == pytest.approx(float(held.layer_thickness), rel=1e-12)
+
+
+@pytest.mark.parametrize("J", [3.0, 4.5])
+def test_onset_is_sands_time_where_the_debye_length_is_short(J):
+    # λ_D = 1e-4 L, the layer in closed form in the half cell at the metal.
+    cell = ion_column(np.full(60, L / 60), salt(1e-4))
+    options = {"current_density": J * UNIT, "steps": dj.Steps(tolerance=1e-4)}
+    run = dj.space_charge(cell, asymptotic=True, duration=0.6 * TIME, **options)
+    sand = reservoir_sand_time(J)
+    if J == 3.0:
+        assert sand == pytest.approx(SAND, rel=1e-8)
+    assert float(run.local_onset_time[0, 0, 0]) / TIME == pytest.approx(sand, rel=2e-2)
+    # A neutral solution ends there, and says so.
+    until = dj.space_charge(
+        cell, electroneutral=True, duration=0.6 * TIME, throw=False, **options
+    )
+    assert until.result == dj.RESULTS.ran_out
+    assert float(until.end_time) / TIME == pytest.approx(sand, rel=5e-3)
+    assert "Sand's time" in until.message
+
+
+def reservoir_sand_time(J):
+    """When c = 0 at the metal of a gap whose other end holds 1: c' = J/2, D = 1."""
+    n = np.arange(200) + 0.5
+
+    def wall(t):
+        decay = np.exp(-((n * np.pi) ** 2) * t)
+        return 1 - J / 2 * (1 - 2 * np.sum(decay / (n * np.pi) ** 2))
+
+    return brentq(wall, 1e-3, 5.0, xtol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["step", "held"])
@@ -107,6 +144,8 @@ def test_charge_passed(step, held):
     assert float(held.charge) == pytest.approx(2.25 * UNIT * TIME, rel=1e-9)
     t, J = np.asarray(step.time), np.asarray(step.current_density_history)
     passed = np.sum(np.diff(t) * (J[1:] + J[:-1]) / 2)
+    # And what the empty gap took at once, 10 RT/F over its capacity.
+    passed += float(step.cell.ions.permittivity) / L * 10 * VT
     assert float(step.charge) == pytest.approx(passed, rel=1e-3)
 
 
@@ -124,7 +163,7 @@ def test_charging_between_blocking_plates():
     plates = {"kinetics": dj.Blocking(), "counter_kinetics": dj.Blocking()}
     widths = widths_to_both_ends(0.05 / 40)
     cell = ion_column(L * widths, salt(0.05), "metal", **plates)
-    run, before = None, 0.0
+    run, before, total = None, 0.0, 0.0
     for until, known in CHARGING.items():
         run = dj.space_charge(
             cell,
@@ -139,8 +178,7 @@ def test_charging_between_blocking_plates():
         assert half == pytest.approx(known, rel=1e-3)
         means = line(run.ion_concentration) @ widths
         np.testing.assert_allclose(means, C0, rtol=1e-11)
-        # No reaction: the plates hold what passed, after the jump of an empty gap.
-        eps = float(cell.ions.permittivity)
-        held = eps * (float(run.collector_field[0, 0]) - 4 * VT / L)
-        if until == min(CHARGING):
-            assert float(run.charge) == pytest.approx(-held, rel=1e-7)
+        # No reaction: the plates hold all that passed.
+        total += float(run.charge)
+        held = float(cell.ions.permittivity) * float(run.collector_field[0, 0])
+        assert total == pytest.approx(-held, rel=1e-7)

@@ -1,0 +1,73 @@
+"""The experiment on shielding cations: a ridge, with its closed forms."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+pytestmark = pytest.mark.slow
+
+NAME = "shielding_cations"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The experiment, its rows, and the folder with figures and table."""
+    path = Path(__file__).parents[2] / "experiments" / f"{NAME}.py"
+    spec = importlib.util.spec_from_file_location(NAME, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    out = tmp_path_factory.mktemp("shield")
+    return module, module.main(dimensions=(2,), out=out), out
+
+
+def column(rows, name):
+    return np.asarray([row[name] for row in rows])
+
+
+def at(run, time):
+    return [row for row in run[1] if row["time"] == time]
+
+
+def test_at_once_the_tip_takes_less_as_the_solution_conducts_better(run):
+    """Before any salt moves, how uneven the current is goes as one over κ."""
+    rows = at(run, run[0].EARLY)
+    uneven = column(rows, "tip_over_flat") - 1
+    assert np.all(np.diff(uneven) < 0)
+    by_conductivity = uneven * column(rows, "conductivity")
+    np.testing.assert_allclose(by_conductivity, by_conductivity[0], rtol=0.05)
+
+
+def test_when_it_is_steady_the_shield_takes_and_gives_nothing(run):
+    """It does not pass, so that all of it is where the potential draws it."""
+    rows = at(run, run[0].LATE)
+    ratio = column(rows, "tip_over_flat")
+    assert np.ptp(ratio) < 0.02
+    drawn = column(rows, "caesium_at_tip")[1:]
+    assert np.all(drawn > 1)
+
+
+def test_the_more_there_is_the_narrower_its_window(run):
+    """Nernst: 63 mV for a twentieth of caesium, 4 mV for a half."""
+    _, twentieth, half = at(run, 0.0)
+    thermal = 8.314462618 * 298.15 / 96485.33212
+    window = -3.04 + 3.026 - thermal * np.log([0.05, 0.5])
+    known = window[0] + run[0].VOLTAGE
+    assert twentieth["margin"] == pytest.approx(known, abs=1e-6)
+    assert twentieth["caesium_current"] == 0
+    assert window[1] + run[0].VOLTAGE < 0 < half["caesium_current"]
+
+
+def test_figures_and_table_are_written(run):
+    _, rows, out = run
+    for name in (NAME, "shield"):
+        picture = imread(out / f"{name}.png")[..., :3]
+        assert 0.01 < np.mean(picture.min(axis=-1) < 0.9) < 0.9
+    with (out / f"{NAME}.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [float(r["voltage"]) for r in table] == [row["voltage"] for row in rows]
