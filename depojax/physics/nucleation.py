@@ -74,6 +74,18 @@ class NucleiState(eqx.Module):
         nothing = jnp.zeros(shape, jnp.result_type(float))
         return cls(*(nothing,) * 6)
 
+    @classmethod
+    def of_nuclei(cls, metal: Metal, density: Any, radius: Any) -> "NucleiState":
+        """Hemispheres of one size: so many per area [m⁻²], of one radius [m]."""
+        check_range("density", density, 0.0, 1e25, "m⁻²")
+        check_range("radius", radius, 0.0, 1e-3, "m", "Write it with its unit: 50 * nm")
+        n, r = jnp.broadcast_arrays(as_float(density), as_float(radius))
+        X = math.pi * n * r * r
+        # ∫ area dr of one size: r (1 − D(√X)/√X)
+        volume = r * (1 - _dawson_ratio(X))
+        charge = volume * (metal.charge * FARADAY / metal.molar_volume)
+        return cls(n, n * r, n * r * r, n, n * r, charge)
+
     @property
     def extended_coverage(self) -> Places:
         """X = π Σ r² [-], as if nuclei did not meet."""

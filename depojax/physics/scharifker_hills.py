@@ -185,6 +185,7 @@ def scharifker_hills(
     return transient_of(law, as_float(time))
 
 
+@eqx.filter_jit
 def transient_of(law: NucleationKinetics, time: Array) -> Transient:
     """What a law says at some times."""
     peak = law.peak_time()

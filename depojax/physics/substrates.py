@@ -127,7 +127,7 @@ def graded(
     low, high = ends[0].measurement(metal), ends[-1].measurement(metal)
     overpotential = (1 - s) * low.overpotential + s * high.overpotential
     law = Nucleation.from_overpotential(metal, overpotential, **options)
-    alive = (1 - s) * bottom.conducts + s * top.conducts
+    alive = (1 - s) * float(bottom.conducts) + s * float(top.conducts)
     alive = jnp.maximum(alive, _LEAST)
     return eqx.tree_at(
         lambda n: (n.prefactor, n.site_density),

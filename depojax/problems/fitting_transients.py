@@ -7,6 +7,7 @@ its correction for few points, n ln(Σ r²/n) + 2m + 2m(m + 1)/(n − m − 1) f
 numbers: the law between the limits has one more than they, and must earn it.
 """
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -75,7 +76,7 @@ def fit_scharifker_hills(
     concentration: Any,
     diffusivity: Any = None,
     uncertainty: Any = None,
-    max_steps: int = 500,
+    max_steps: int = 100,
 ) -> TransientFit:
     """The transient that fits measured currents best, of all three kinds.
 
@@ -88,7 +89,7 @@ def fit_scharifker_hills(
         diffusivity: D where it is known [m² s⁻¹]; by default it is fitted too.
         uncertainty: standard deviation of each current [A m⁻²]; by default a share of
             the peak current, the same for all points.
-        max_steps: of the minimisation.
+        max_steps: of each minimisation. A kind whose fit does not end is left out.
 
     Raises `ValueError` for what is no number and for too few points, `SolveError` where
     no minimisation ends.
@@ -161,7 +162,7 @@ def _start(kind: Kind, metal, given, peak_time, peak_current) -> NucleationKinet
         return _with(one.law, ("site_density",), sites[None])
     if kind == "progressive":
         return _with(one.law, ("nucleation_rate",), rate[None])
-    law = eqx.tree_at(lambda law: law.kind, one.law, "mixed")
+    law = dataclasses.replace(one.law, kind="mixed")
     first = jnp.stack([2 * sites, 4 * sites / peak_time])
     return _with(law, ("site_density", "nucleation_rate"), first)
 

@@ -94,6 +94,7 @@ def nucleation_transient(
     film_resistance: Any = 0.0,
     series_resistance: Any = 0.0,
     capacitance: Any = 0.2,
+    start: NucleiState | None = None,
     first_step: Any = None,
     steps: int = 400,
 ) -> NucleationTransient:
@@ -110,6 +111,8 @@ def nucleation_transient(
             of nuclei [Ω m²].
         series_resistance: of all else that J crosses [Ω m²].
         capacitance: C of the double layer [F m⁻²].
+        start: metal that stands there at first, or an alloy that plates like it; by
+            default none.
         first_step: first of the times [s], from where they go on in a geometric row; by
             default a hundredth of what charges the double layer by 10 mV.
         steps: number of times. The error falls with its square.
@@ -149,7 +152,9 @@ def nucleation_transient(
         as_float(concentration),
         as_float(temperature),
     )
-    potential, eta, states, good = _march(electrode, times)
+    start = NucleiState.bare() if start is None else start
+    potential, eta, states, good = _march(electrode, start, times)
+    gained = states.charge[-1] - start.charge
     faradaic = J * times[-1] + C * potential[-1]
     return NucleationTransient(
         time=times,
@@ -161,7 +166,7 @@ def nucleation_transient(
         area_factor=states.area_factor,
         charge=states.charge,
         current_density=J,
-        charge_balance_error=jnp.abs(faradaic - states.charge[-1]) / (J * times[-1]),
+        charge_balance_error=jnp.abs(faradaic - gained) / (J * times[-1]),
         converged=jnp.all(good),
         nucleation=nucleation,
         kinetics=kinetics,
@@ -219,7 +224,7 @@ class _Before(eqx.Module):
 
 
 @eqx.filter_jit
-def _march(electrode: _Electrode, times: Array):
+def _march(electrode: _Electrode, first: NucleiState, times: Array):
     """E, η, state and whether it converged, at all times."""
     spans = jnp.diff(times, prepend=0.0)
 
@@ -232,7 +237,7 @@ def _march(electrode: _Electrode, times: Array):
         return (E, eta, new), (E, eta, new, good)
 
     zero = jnp.zeros_like(times[0])
-    start = (zero, zero, jax.tree.map(lambda a: a + zero, NucleiState.bare()))
+    start = (zero, zero, jax.tree.map(lambda a: a + zero, first))
     _, kept = jax.lax.scan(step, start, spans)
     return kept
 

@@ -98,7 +98,7 @@ def test_own_substrate():
 def test_refusals():
     with pytest.raises(AttributeError, match="Did you mean 'copper'"):
         _ = dj.substrates.coper
-    with pytest.raises(ValueError, match="metal on silver: .*'zinc'.*Known: lithium"):
+    with pytest.raises(ValueError, match=r"metal on silver: .*'zinc'.*Known: lithium"):
         dj.substrates.silver.nucleation(dj.metals.zinc)
     with pytest.raises(ValueError, match="does not nucleate on an insulator"):
         dj.substrates.alumina.nucleation(LITHIUM)
