@@ -273,6 +273,8 @@ class PlatingRun:
         window = eqx.tree_at(
             lambda w: w.salt, window, jnp.where(wet, window.salt, salt)
         )
+        if self.nuclei is not None:
+            window = eqx.tree_at(lambda w: w.gain, window, self._on_nuclei(window.gain))
         facts = known(window.facts)
         metal = growth.grown(cell, self.metal, window.gain)
         change = float(known(growth.change(cell, self.metal, metal)))
@@ -291,6 +293,13 @@ class PlatingRun:
         self._take_in(model, window, facts, metal, here)
         self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
+
+    def _on_nuclei(self, gain: Gain) -> Gain:
+        """What was plated where there are nuclei; a bare place only charges."""
+        nuclei: Any = self.nuclei
+        host = jnp.where(nuclei.host.area_factor > 0, gain.host, 0.0)
+        floor = jnp.where(nuclei.floor.area_factor > 0, gain.floor, 0.0)
+        return Gain(host, floor, gain.duration)
 
     def _halfway(self, plain: PlainStep, length: float) -> PyTree:
         """The metal in the middle of the window, as far as one can tell."""
