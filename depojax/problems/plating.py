@@ -51,10 +51,12 @@ def plate(
         kinetics: of host and collector, instead of those of the cell.
         nucleation: how metal nucleates on the bare host and collector, its numbers one
             or one per cell of the scaffold; by default all of it reacts like metal.
+            Only with `HomogenisedGrowth`: a mean over nuclei has no surface to move.
         double_layer_capacitance: of host and collector [F m⁻²], charged before there
             are nuclei. Good values: 0.05 to 0.4.
         growth: how the metal fills the host; by default `HomogenisedGrowth()` where it
-            is known by its averages, else `LevelSetGrowth()`.
+            is known by its averages and where there is nucleation, else
+            `LevelSetGrowth()`.
         stop_on_closure: end the run where the first pore closes.
         windows: how long geometry stands still; `Windows(0.05)` by default.
         steps: choice of time steps in a window; `Steps(tolerance=1e-4)` by default.
@@ -78,7 +80,9 @@ def plate(
     if start is not None:
         growth = start.growth if growth is None else growth
         nucleation = _nucleation_of(start, nucleation)
-    growth = _usual_growth(cell) if growth is None else growth
+    if growth is None:
+        averages = not cell.scaffold.resolved or nucleation is not None
+        growth = HomogenisedGrowth() if averages else LevelSetGrowth()
     if not isinstance(growth, AbstractGrowth):
         raise refuse(
             "growth", "a HomogenisedGrowth or LevelSetGrowth", type(growth).__name__
@@ -90,6 +94,14 @@ def plate(
     )  # fmt: skip
     if nucleation is not None:
         _check_nucleation(nucleation, cell, bare=start is None)
+        if not isinstance(growth, HomogenisedGrowth):
+            raise refuse(
+                "growth",
+                "a HomogenisedGrowth where there is nucleation",
+                type(growth).__name__,
+                "Draw nuclei (depojax.physics.nuclei) and move their surface, or leave "
+                "nucleation out.",
+            )
     run = PlatingRun(
         cell=cell,
         protocol=protocol_from(protocol),
@@ -140,10 +152,6 @@ def go_on(
     )
     run.restore(partial)
     return run.through_protocol(throw)
-
-
-def _usual_growth(cell: Cell) -> AbstractGrowth:
-    return LevelSetGrowth() if cell.scaffold.resolved else HomogenisedGrowth()
 
 
 def _nucleation_of(start: Plating, nucleation: Nucleation | None) -> Any:
