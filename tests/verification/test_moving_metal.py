@@ -87,6 +87,17 @@ def test_one_program_for_all_windows(cycle, caplog):
     ]
 
 
+def test_a_run_is_saved_with_its_metal(cycle, tmp_path):
+    dj.save(cycle, tmp_path / "cycle.nc")
+    again: Any = dj.load(tmp_path / "cycle.nc")
+    for mine, other in zip(
+        jax.tree.leaves(cycle.metal), jax.tree.leaves(again.metal), strict=True
+    ):
+        assert np.array_equal(mine, other)
+    assert np.array_equal(cycle.cell.scaffold.levelset, again.cell.scaffold.levelset)
+    assert isinstance(again.growth, LevelSetGrowth)
+
+
 def test_refusals():
     homogenised = dj.Scaffold.homogenised(Grid.uniform((2, 2, 2), um), 0.5, 2.0, 1e5)
     cell = fibre_cell(3.1 * um)
@@ -235,6 +246,29 @@ def test_roughness_grows_as_linear_stability_says(k, film, rate):
     kappa = -U / (0.5 * LITHIUM)
     bulge = 2 * np.sum(area * kappa * wave) / area.sum() / (amplitude * k**2)
     assert bulge == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+def test_derivatives_of_a_run():
+    # Voltage and thickness after two windows, by the current.
+    cell = foil(12, 6e-5, dilute())
+
+    def end(J):
+        run = dj.plate(
+            cell,
+            dj.Galvanostatic(J, time=120.0),
+            growth=LevelSetGrowth(),
+            windows=Windows(fixed=60.0),
+            steps=dj.Steps(fixed=jnp.asarray(10.0)),
+        )
+        return jnp.stack([run.final_voltage, run.thickness[0, 0, 0] * 1e4])
+
+    J, step = jnp.asarray(150.0), 1e-2
+    central = (end(J + step) - end(J - step)) / (2 * step)
+    _, forward = jax.jvp(end, (J,), (jnp.ones_like(J),))
+    reverse = jax.jacrev(end)(J)
+    assert np.allclose(forward, central, rtol=1e-5)
+    assert np.allclose(reverse, forward, rtol=1e-7)
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_bottle_closes_at_its_neck_and_traps_what_it_holds(cells):
         metal, _ = moved_by(cell, growth, metal, step * um)
         count += 1
         assert count < 3 * 20 * cells
-    assert count * step == pytest.approx(2, abs=0.05 + step)
+    assert count * step == pytest.approx(2, abs=0.25 / cells)
     trapped = float(jnp.sum(growth.trapped(cell, metal))) / (um**3 / cells) * 2
     assert trapped == pytest.approx(BOTTLE, rel=0.08 / cells)
     names = [stop.name for stop in growth.stops(cell, metal)]
