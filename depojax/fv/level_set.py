@@ -341,11 +341,9 @@ def _mean_along(values: Array, axis: int) -> Array:
 
 def _form(bends, first, second) -> Array:
     """first · H · second."""
-    return sum(
-        bends[min(a, b), max(a, b)] * first[a] * second[b]
-        for a in range(3)
-        for b in range(3)
-    )
+    pairs = itertools.product(range(3), repeat=2)
+    terms = (bends[min(a, b), max(a, b)] * first[a] * second[b] for a, b in pairs)
+    return sum(terms, jnp.zeros_like(first[0]))
 
 
 def _onto_nodes(grid: Grid, values: Cells) -> Nodes:

@@ -157,7 +157,10 @@ class LevelSetGrowth(AbstractGrowth):
         live = jnp.where(metal.dead > 0, 0.0, scaffold.surface_area)
         if self.nuclei is not None:
             live = live * _covered(cell, metal)
-            cell = cell.replace(plated_collector=False)
+            # Nothing passes the floor but what reacts there.
+            x, y, z = scaffold.face_transmission
+            shut = (x, y, z.at[..., 0].set(0.0))
+            scaffold = eqx.tree_at(lambda s: s.face_transmission, scaffold, shut)
         scaffold = eqx.tree_at(lambda s: s.surface_area, scaffold, live)
         cell = eqx.tree_at(lambda c: c.scaffold, cell, scaffold)
         if self.gibbs_thomson:

@@ -8,9 +8,10 @@ import pytest
 from depojax.fv.carrying import carried_over
 
 SHAPE = (5, 4, 6)
+STRAIGHT = (False, False, False)
 
 
-def faces(is_open, periodic=(False,) * 3):
+def faces(is_open, periodic=STRAIGHT):
     """Open faces between open cells; the ends open too, as a scaffold's may be."""
     found = []
     for axis in range(3):
@@ -24,6 +25,13 @@ def faces(is_open, periodic=(False,) * 3):
     return found[0], found[1], found[2]
 
 
+def carried(amount, before, after, ways, kept=None, periodic=STRAIGHT):
+    """`carried_over` of plain arrays; no pocket keeps what it has by default."""
+    kept = np.zeros(np.shape(before), bool) if kept is None else kept
+    amount, before, after = map(jnp.asarray, (amount, before, after))
+    return carried_over(amount, before, after, ways, jnp.asarray(kept), periodic)
+
+
 def pores(seed):
     """Volumes before and after: cells close, open, shrink and stay."""
     random = np.random.default_rng(seed)
@@ -35,13 +43,12 @@ def pores(seed):
     return before, after, salt
 
 
-@pytest.mark.parametrize("periodic", [(False,) * 3, (True, False, True)])
+@pytest.mark.parametrize("periodic", [STRAIGHT, (True, False, True)])
 def test_salt_is_kept_and_stays_positive(periodic):
     for seed in range(3):
         before, after, salt = pores(seed)
         ways = faces(before > 0, periodic), faces(after > 0, periodic)
-        kept = np.zeros(SHAPE, bool)
-        now = carried_over(salt, before, after, ways, kept, periodic)
+        now = carried(salt, before, after, ways, periodic=periodic)
         assert float(jnp.sum(now)) == pytest.approx(salt.sum(), rel=1e-14)
         assert np.all(now >= 0)
         assert np.all(now[after == 0] == 0)
@@ -51,33 +58,30 @@ def test_what_does_not_move_keeps_its_salt():
     volume = np.ones(SHAPE)
     salt = np.random.default_rng(0).uniform(0.5, 1.5, SHAPE)
     ways = faces(volume > 0)
-    kept = np.zeros(SHAPE, bool)
-    now = carried_over(salt, volume, volume, (ways, ways), kept, (False,) * 3)
+    now = carried(salt, volume, volume, (ways, ways))
     assert np.all(now == salt)
 
 
 def test_a_cell_that_closes_hands_its_salt_to_the_next():
     before, after = np.ones((1, 1, 6)), np.ones((1, 1, 6))
     after[0, 0, 0] = 0
-    kept = np.zeros(before.shape, bool)
     ways = faces(before > 0), faces(after > 0)
-    now = carried_over(before, before, after, ways, kept, (False,) * 3)
+    now = carried(before, before, after, ways)
     assert np.allclose(now[0, 0], [0, 2, 1, 1, 1, 1], rtol=1e-15)
     # A pocket keeps it, and two cells in a row send it past the second.
-    same = carried_over(before, before, after, ways, after == 0, (False,) * 3)
+    same = carried(before, before, after, ways, after == 0)
     assert np.allclose(same[0, 0], 1, rtol=1e-15)
     after[0, 0, 1] = 0
     ways = faces(before > 0), faces(after > 0)
-    two = carried_over(before, before, after, ways, kept, (False,) * 3)
+    two = carried(before, before, after, ways)
     assert np.allclose(two[0, 0], [0, 0, 3, 1, 1, 1], rtol=1e-5)
 
 
 def test_what_opens_and_what_all_but_closes_is_like_its_neighbours():
     before, after = np.ones((1, 1, 6)), np.ones((1, 1, 6))
     before[0, 0, 5], after[0, 0, 0] = 0, 1e-5
-    kept = np.zeros(before.shape, bool)
     ways = faces(before > 0), faces(after > 0)
-    now = carried_over(before, before, after, ways, kept, (False,) * 3)
+    now = carried(before, before, after, ways)
     c = (now / after)[0, 0]
     assert c[0] < 2.5  # it was 1e5
     assert c[5] > 0.3  # it was 0
@@ -87,18 +91,11 @@ def test_what_opens_and_what_all_but_closes_is_like_its_neighbours():
 def test_derivative():
     before, after, salt = pores(1)
     ways = faces(before > 0), faces(after > 0)
-    kept = np.zeros(SHAPE, bool)
     weights = jnp.asarray(np.random.default_rng(3).uniform(size=SHAPE))
 
     def measure(s):
-        now = carried_over(
-            salt * (1 + 0.1 * s),
-            before,
-            after * (1 + 0.01 * s),
-            ways,
-            kept,
-            (False,) * 3,
-        )
+        more, wider = salt * (1 + 0.1 * s), after * (1 + 0.01 * s)
+        now = carried(more, before, wider, ways)
         return jnp.sum(weights * now)
 
     step = 1e-4

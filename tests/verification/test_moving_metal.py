@@ -1,7 +1,9 @@
 """Metal that moves while the cell is solved: r16, r29, r17, and what must be kept."""
 
 import math
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -27,14 +29,14 @@ def fibre_cell(radius, **options):
     x, _, z = grid.node_mesh()
     values = jnp.hypot(x - 8.2 * um, z - 9.7 * um) - radius
     host = dj.Scaffold.from_levelset(jnp.broadcast_to(values, (9, 2, 11)), grid)
-    options = {"separator": dj.Separator(10 * um, cells=3)} | options
+    given: dict[str, Any] = {"separator": dj.Separator(10 * um, cells=3)} | options
     return dj.Cell(
         host,
         dilute(),
         metal=dj.metals.lithium,
         kinetics=dj.ButlerVolmer(30.0),
         counter_kinetics=dj.ButlerVolmer(30.0),
-        **options,
+        **given,
     )
 
 
@@ -71,24 +73,29 @@ def test_stripping_gives_back_the_bare_host(cycle):
     assert float(fall - first) == pytest.approx(plated, rel=0.02)
 
 
-def test_one_program_for_all_windows(cycle):
-    # Another host of the same shape, another current: nothing is compiled anew.
-    from jax import monitoring
-
-    seen = []
-
-    def listen(event, _, **__):
-        if event.endswith("backend_compile_duration"):
-            seen.append(event)
-
-    monitoring.register_event_duration_secs_listener(listen)
-    try:
-        step = dj.Galvanostatic(3 * mA / cm**2, time=150.0)
+def test_one_program_for_all_windows(cycle, caplog):
+    # Another host of the same shape, another current: nothing large is compiled anew.
+    step = dj.Galvanostatic(3 * mA / cm**2, time=600.0)
+    with jax.log_compiles():
         run = dj.plate(fibre_cell(2.8 * um), step, growth=LevelSetGrowth())
-    finally:
-        monitoring.clear_event_listeners()
     assert int(run.windows) > 3
-    assert len(seen) < int(run.windows)
+    words = [record.getMessage() for record in caplog.records]
+    large = ("run_window", "opened", "grown", "cell_model")
+    assert words
+    assert not [
+        w for w in words if w.startswith("Compiling") and any(n in w for n in large)
+    ]
+
+
+def test_a_run_is_saved_with_its_metal(cycle, tmp_path):
+    dj.save(cycle, tmp_path / "cycle.nc")
+    again: Any = dj.load(tmp_path / "cycle.nc")
+    for mine, other in zip(
+        jax.tree.leaves(cycle.metal), jax.tree.leaves(again.metal), strict=True
+    ):
+        assert np.array_equal(mine, other)
+    assert np.array_equal(cycle.cell.scaffold.levelset, again.cell.scaffold.levelset)
+    assert isinstance(again.growth, LevelSetGrowth)
 
 
 def test_refusals():
@@ -115,13 +122,13 @@ def test_refusals():
 def foil(n, length, salt, **options):
     side = np.full(1, 1e-5)
     grid = Grid((side, side, np.full(n, length / n)))
-    options = {"kinetics": dj.ButlerVolmer(30.0)} | options
+    given: dict[str, Any] = {"kinetics": dj.ButlerVolmer(30.0)} | options
     return dj.Cell(
         dj.Scaffold.open(grid),
         salt,
         metal=dj.metals.lithium,
         counter_electrode="reservoir",
-        **options,
+        **given,
     )
 
 
@@ -227,7 +234,7 @@ def test_roughness_grows_as_linear_stability_says(k, film, rate):
     metal = growth.begin(cell)
     here = growth.cell(cell, metal)
     run = dj.simulate(
-        here, dj.Galvanostatic(J, time=2e4), steps=dj.Steps(tolerance=1e-3)
+        here, dj.Galvanostatic(J, time=2e4), steps=dj.Steps(tolerance=jnp.asarray(1e-3))
     )
     area = np.asarray(here.scaffold.surface_area)
     local = np.asarray(run.local_current_density)[..., : area.shape[2]]
@@ -239,6 +246,29 @@ def test_roughness_grows_as_linear_stability_says(k, film, rate):
     kappa = -U / (0.5 * LITHIUM)
     bulge = 2 * np.sum(area * kappa * wave) / area.sum() / (amplitude * k**2)
     assert bulge == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+def test_derivatives_of_a_run():
+    # Voltage and thickness after two windows, by the current.
+    cell = foil(12, 6e-5, dilute())
+
+    def end(J):
+        run = dj.plate(
+            cell,
+            dj.Galvanostatic(J, time=120.0),
+            growth=LevelSetGrowth(),
+            windows=Windows(fixed=60.0),
+            steps=dj.Steps(fixed=jnp.asarray(10.0)),
+        )
+        return jnp.stack([run.final_voltage, run.thickness[0, 0, 0] * 1e4])
+
+    J, step = jnp.asarray(150.0), 1e-2
+    central = (end(J + step) - end(J - step)) / (2 * step)
+    _, forward = jax.jvp(end, (J,), (jnp.ones_like(J),))
+    reverse = jax.jacrev(end)(J)
+    assert np.allclose(forward, central, rtol=1e-5)
+    assert np.allclose(reverse, forward, rtol=1e-7)
 
 
 @pytest.mark.slow
