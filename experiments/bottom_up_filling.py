@@ -121,7 +121,7 @@ def design(resolution: int, exchange: Any, conductivity: Any) -> dj.DesignedCell
         solid_conductivity=field,
     )
     profiles = {
-        "kinetics.exchange_current_density": (exchange, EXCHANGE),
+        "kinetics.exchange_current_density.value": (exchange, EXCHANGE),
         "solid_conductivity": (conductivity, CONDUCTIVITY),
     }
     return dj.DesignedCell(

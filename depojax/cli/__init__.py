@@ -1,4 +1,4 @@
-"""The command line: `depojax sand`, `simulate`, `space-charge`, and others.
+"""The command line: `depojax sand`, `simulate`, `plate`, and others.
 
 Results go to stdout, all else to stderr. A command ends with 0, with 1 when a solve
 failed, and with 2 for something in the input that its writer can put right.
@@ -15,6 +15,8 @@ from depojax.cli import (
     info,
     new,
     optimise,
+    plate,
+    resume,
     sand,
     simulate,
     space_charge,
@@ -28,6 +30,8 @@ from depojax.solvers.results import SolveError
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "sand": (sand, "when and where the ions of a cell run out"),
     "simulate": (simulate, "where the current of a cell goes, and at what voltage"),
+    "plate": (plate, "how metal fills a host, is stripped, and what is lost"),
+    "resume": (resume, "go on with a plating run that was stopped"),
     "space-charge": (space_charge, "what happens beyond the limiting current"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
     "optimise": (optimise, "a better design, along the exact gradient"),

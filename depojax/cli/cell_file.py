@@ -10,6 +10,10 @@
     [counter_kinetics]  the same of the counter electrode
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
+    [plate]             protocol, and the other arguments of `plate`
+    [growth]            the arguments of HomogenisedGrowth; loss is a table of its own;
+                        with kind = "level_set" the arguments of LevelSetGrowth
+    [nucleation]        nucleation_overpotential, or wetting_factor or contact_angle
     [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …
     [design.TABLE.KEY]  a number of another table that `optimise` may choose: low, high,
@@ -35,15 +39,16 @@ from depojax._checks import nearest
 from depojax.cli.words import InputError
 
 PRECISIONS = ("float64", "float32")
-Question = Literal["sand", "simulate", "space_charge", "optimise", "sweep"]
+Question = Literal["sand", "simulate", "plate", "space_charge", "optimise", "sweep"]
 _QUESTIONS: tuple[Question, ...] = (
-    "sand", "simulate", "space_charge", "optimise", "sweep",
+    "sand", "simulate", "plate", "space_charge", "optimise", "sweep",
 )  # fmt: skip
 _NEEDED = ("scaffold", "electrolyte")
+_OF_METAL = ("growth", "nucleation")
 _OF_DESIGNS = ("design", "objective", "constraints")
+_KINETICS = ("kinetics", "counter_kinetics")
 _TABLES = (
-    *_NEEDED, "cell", "kinetics", "counter_kinetics", *_QUESTIONS, "numerics",
-    *_OF_DESIGNS,
+    *_NEEDED, "cell", *_KINETICS, *_OF_METAL, *_QUESTIONS, "numerics", *_OF_DESIGNS,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{device.platform}: {device.device_kind}" for device in jax.devices()
         ],
         "precision": "float64 unless --precision or [numerics] says float32; "
-        "float64 alone for simulate and space-charge",
+        "float64 alone for simulate, plate and space-charge",
         "cache": str(cache_folder()),
         "scaffolds": sorted(GENERATORS),
         "electrolytes": sorted(electrolytes.KNOWN),

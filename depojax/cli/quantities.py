@@ -27,15 +27,15 @@ ARGUMENT_UNITS = {
     ),
     **dict.fromkeys(
         (
-            "angle", "anisotropy", "anodic_transfer", "cathodic_transfer",
-            "depleted_share", "disorder", "electrode_porosity", "exponent",
-            "half_angle",
+            "angle", "anisotropy", "anodic_transfer", "bruggeman", "cathodic_transfer",
+            "change", "closed", "contact_angle", "density_factor", "depleted_share",
+            "disorder", "electrode_porosity", "exponent", "half_angle",
             "linear_tolerance", "phase", "porosity", "power", "relative_permittivity",
-            "run_on",
-            "smoothing",
+            "run_on", "share", "smoothing",
             "solid_fraction",
             "thermodynamic_factor", "threshold", "tolerance", "tortuosity_exponent",
             "tortuosity_factor", "transfer_sum", "transference_number", "weight",
+            "wetting_factor",
         ),
         "",
     ),
@@ -76,8 +76,15 @@ ARGUMENT_UNITS = {
     "volume_per_charge": "m^3/C",
     "reorganisation_energy": "J",
     "specific_area": "1/m",
-    "stern_capacitance": "F/m^2",
-    "voltage": "V",
+    **dict.fromkeys(("double_layer_capacitance", "stern_capacitance"), "F/m^2"),
+    **dict.fromkeys(
+        ("equilibrium_potential", "nucleation_overpotential", "voltage"), "V"
+    ),
+    "contact": "S/m",
+    "prefactor": "1/m^2/s",
+    "rate": "1/s",
+    "site_density": "1/m^2",
+    "surface_energy": "J/m^2",
 }  # fmt: skip
 
 _QUANTITY = re.compile(

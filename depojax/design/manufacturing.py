@@ -4,14 +4,14 @@ Penalties: 0 where the wish is met, and growing with the square of what is missi
 that slopes are continuous.
 """
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-from depojax._checks import check_choice, check_plausible
+from depojax._checks import check_choice, check_integer, check_plausible
 from depojax._types import Scalar, as_float, static
 from depojax.design.objective import AbstractObjective, scaffold_of
 from depojax.scaffold.scaffold import Scaffold
@@ -27,7 +27,7 @@ class FeatureSize(AbstractObjective):
     Args:
         smallest: d_min [m].
         of: "solid" or "pore".
-        window: edge of the window [m]; by default one cell, right for homogenised
+        window: edge of the window in cells; 1, the default, is right for homogenised
             hosts. In resolved ones it must hold whole features: a pore or a period.
 
     Needs the shape alone. Good values: 10 µm for extrusion and freeze casting, 1 µm for
@@ -35,19 +35,17 @@ class FeatureSize(AbstractObjective):
     """
 
     smallest: Scalar
-    window: float | None = static()
+    window: int = static()
     of: Any = static()
     name = "feature size"
     unit = ""
     sense = "minimise"
 
-    def __init__(self, smallest: Any, *, of: Any = "solid", window: Any = None):
+    def __init__(self, smallest: Any, *, of: Any = "solid", window: int = 1):
         check_plausible("smallest", smallest, 1e-9, 1e-2, "m", "10 * um")
         check_choice("of", of, ("solid", "pore"))
-        if window is not None:
-            check_plausible("window", window, 1e-9, 1e-1, "m", "60 * um")
         self.smallest, self.of = as_float(smallest), of
-        self.window = None if window is None else float(window)
+        self.window = check_integer("window", window, 1)
 
     def measured(self, cell: Any, answers: tuple[Any, ...]) -> Scalar:
         host = scaffold_of(cell)
@@ -69,19 +67,12 @@ class FeatureSize(AbstractObjective):
 
     def _in_window(self, host: Scaffold, values: Array) -> Array:
         """Sums over a box about each cell; fewer cells at the ends."""
-        if self.window is None:
+        if self.window == 1:
             return values
-        for axis, (n, length) in enumerate(
-            zip(host.shape, host.grid.lengths, strict=True)
-        ):
-            mean = float(jax.lax.stop_gradient(length)) / n
-            cells = min(max(1, math.ceil(self.window / mean - 1e-6)), n)
-            box = [cells if a == axis else 1 for a in range(3)]
-            zero = jnp.zeros((), values.dtype)
-            values = jax.lax.reduce_window(
-                values, zero, jax.lax.add, box, (1, 1, 1), "SAME"
-            )
-        return values
+        box = [min(self.window, n) for n in host.shape]
+        # A constant of numpy: of any other XLA knows no derivative.
+        zero = np.zeros((), values.dtype)
+        return jax.lax.reduce_window(values, zero, jax.lax.add, box, (1, 1, 1), "SAME")
 
 
 class MonotoneProfile(AbstractObjective):

@@ -309,9 +309,12 @@ def mean_keeping_threshold(field: Cells, grid: Grid, sharpness: Any) -> Scalar:
     Xu, Cai & Cheng, Struct. Multidisc. Optim. 41 (2010) 495,
     doi:10.1007/s00158-009-0452-7.
     """
-    weights = grid.volumes / jnp.sum(grid.volumes)
-    beta = as_float(sharpness).astype(field.dtype)
+    weights = jnp.broadcast_to(grid.volumes / grid.volume, grid.shape)
+    return _mean_keeping(field, weights, as_float(sharpness).astype(field.dtype))
 
+
+@jax.jit
+def _mean_keeping(field: Cells, weights: Cells, beta: Scalar) -> Scalar:
     def excess(eta, arguments):
         field, weights, beta = arguments
         return jnp.sum(weights * (project(field, beta, eta) - field))

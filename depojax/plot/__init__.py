@@ -8,7 +8,9 @@ colours are those of viridis and of Okabe & Ito, told apart by all eyes and in g
 
 from depojax.plot.design import convergence, design_profiles
 from depojax.plot.ions import column_profile, current_voltage
+from depojax.plot.nucleation import nucleation, nucleation_transients
 from depojax.plot.parts import save_figure
+from depojax.plot.plating import fill_profile, plating_history, thickness_map
 from depojax.plot.profiles import depletion_map, depth_profile, wall_history
 from depojax.plot.runs import current_distribution, voltage
 from depojax.plot.sections import scaffold, slices
@@ -22,9 +24,14 @@ __all__ = [
     "depletion_map",
     "depth_profile",
     "design_profiles",
+    "fill_profile",
+    "nucleation",
+    "nucleation_transients",
+    "plating_history",
     "save_figure",
     "scaffold",
     "slices",
+    "thickness_map",
     "view_3d",
     "voltage",
     "wall_history",

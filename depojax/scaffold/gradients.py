@@ -44,7 +44,7 @@ class Graded(eqx.Module):
         return jnp.interp(relative_height, knots, self.values)
 
 
-def on_nodes(field: Any, grid: Grid) -> Array:
+def on_nodes(field: Any, grid: Grid, argument: str = "field") -> Array:
     """`field` on the nodes of `grid`, as an array that broadcasts to (x+1, y+1, z+1).
 
     Raises `ValueError` for an array of a shape that does not broadcast, or NaN.
@@ -53,14 +53,14 @@ def on_nodes(field: Any, grid: Grid) -> Array:
         z = grid.nodes[2]
         return field.on_heights(z / z[-1])[None, None, :]
     values = field(*grid.node_mesh()) if callable(field) else field
-    check_finite("field", values)
+    check_finite(argument, values)
     values = as_float(values)
     nodes = tuple(n + 1 for n in grid.shape)
     try:
         np.broadcast_shapes(values.shape, nodes)
     except ValueError as error:
         raise refuse(
-            "field",
+            argument,
             f"a number, or an array that broadcasts to {nodes} nodes",
             values.shape,
         ) from error

@@ -44,19 +44,21 @@ CHEAP = {
     "host volume": objectives.HostVolume(),
     "specific energy": objectives.SpecificEnergy(STACK, 8960.0),
     "energy density": objectives.EnergyDensity(STACK, 8960.0),
-    "feature size": objectives.FeatureSize(40e-6, window=3 * SIZE),
-    "pore size": objectives.FeatureSize(80e-6, of="pore", window=3 * SIZE),
+    "feature size": objectives.FeatureSize(40e-6, window=3),
+    "pore size": objectives.FeatureSize(80e-6, of="pore", window=3),
     "rising": objectives.MonotoneProfile("separator"),
     "falling": objectives.MonotoneProfile("collector"),
 }
 
 
-def of_even_plating(J):
-    """Objectives of a run of `sand_time`, its current far beyond the limit."""
+def of_even_plating(cell, J):
+    """Objectives of runs of `sand_time`, the current far beyond the limit."""
+    run = dj.sand_time(cell, 60 * J, depleted_share=0.3)
+    area = objectives.DepletedArea(40 * J, 0.05, threshold=0.4)
     return {
-        "sand's time": objectives.SandTime(60 * J, depleted_share=0.3),
-        "sand's capacity": objectives.SandCapacity(60 * J, depleted_share=0.1),
-        "depleted area": objectives.DepletedArea(40 * J, 0.05, threshold=0.4),
+        "sand's time": objectives.SandTime(60 * J, depleted_share=0.3)(run),
+        "sand's capacity": objectives.SandCapacity(60 * J, depleted_share=0.3)(run),
+        "depleted area": area(cell),
     }
 
 
@@ -117,7 +119,7 @@ def fields_of_a_cell():
     design = DesignedCell(
         cell_of(host),
         {
-            "kinetics.exchange_current_density": Profile(
+            "kinetics.exchange_current_density.value": Profile(
                 Bounded(jnp.asarray([20.0, 5.0, 8.0]), 0.1, 100.0, scale="log")
             ),
             "solid_conductivity": Profile(
@@ -187,9 +189,7 @@ def values(cell, currents, whole):
     if not whole:
         return found
     bare = cell.replace(kinetics=None, solid_conductivity=None)
-    J = currents[0]
-    depletion = of_even_plating(J)
-    found |= {name: objective(bare) for name, objective in depletion.items()}
+    found |= of_even_plating(bare, currents[0])
     plating = of_plating(currents)
     run = dj.simulate(cell, plating["voltage loss"].protocol, steps=STEPS)
     for name, objective in plating.items():
