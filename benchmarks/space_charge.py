@@ -1,7 +1,8 @@
 """Space charge: a steady gap beside scipy, and time steps of a host in 3D.
 
-    python benchmarks/space_charge.py               two gaps, and 32³ cells in time
-    python benchmarks/space_charge.py --cells 16    small; 0: the gaps alone
+    python benchmarks/space_charge.py                     two gaps, and 32³ in time
+    python benchmarks/space_charge.py --cells 16 32 64    more of them; 0: gaps alone
+    python benchmarks/space_charge.py --no-gaps
 
 The gap is that of Rubinstein & Shtilman: a bath at one end, at the other a metal that
 keeps c₊ = c₀ and passes no anion, at V = 20 RT/F and λ_D/L = 1e-2 and 1e-3. Currents
@@ -14,6 +15,7 @@ import argparse
 import importlib.util
 import logging
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -33,12 +35,23 @@ UNIT = FARADAY * DIFFUSIVITY * BULK / LENGTH  # [A m⁻²]
 def main() -> None:
     """Print errors and seconds of the gaps, then what a time step in 3D costs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cells", type=int, default=32, help="of the host, per side")
+    parser.add_argument(
+        "--cells", type=int, nargs="+", default=[32], help="of the host, per side"
+    )
+    parser.add_argument("--no-gaps", action="store_true", help="the host alone")
     parser.add_argument("--steps", type=int, default=8, help="in time, of the host")
     parser.add_argument("--note", default="", help="words for the header")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print_machine(options.note)
+    if not options.no_gaps:
+        gaps()
+    if any(options.cells):
+        in_time(options.cells, options.steps)
+
+
+def gaps() -> None:
+    """Steady gaps by three solvers."""
     print(f"\n{'λ_D/L':>6} {'solver':>10} {'cells':>6} {'first (s)':>10} ", end="")
     print(f"{'warm (s)':>9} {'j':>10} {'error':>9}")
     for ratio, exact in EXACT.items():
@@ -49,8 +62,6 @@ def main() -> None:
         print("matscipy is not installed: skipped (pip install matscipy)")
     else:
         row("matscipy", 1e-2, EXACT[1e-2], *with_matscipy(1e-2))
-    if options.cells:
-        in_time(options.cells, options.steps)
 
 
 def row(name, ratio, exact, cells, first, warm, j) -> None:
@@ -146,16 +157,29 @@ def with_matscipy(ratio: float, nodes: int = 101) -> tuple[int, float, float, fl
     return nodes, spent, spent, float(j)
 
 
-def in_time(n: int, steps: int) -> None:
-    """Time steps of pillars in three ions, under twice a limiting current's voltage."""
+def in_time(sizes: Sequence[int], steps: int) -> None:
+    """Time steps of pillars in three ions, by a voltage of twice the limit's."""
+    print(f"\npillars in three ions, {steps} steps in time; seconds of clock and cpu")
+    print(f"{'cells':>10} {'first':>8} {'cpu':>8} {'per step':>9} {'cpu':>8} ", end="")
+    print(f"{'Newton':>7} {'Krylov':>7} {'GB':>6}")
+    for n in sizes:
+        print(steps_of_host(n, steps), flush=True)
+    print("Newton: steps per stage, two stages a step; Krylov: iterations per Newton")
+
+
+def steps_of_host(n: int, steps: int) -> str:
+    """One line: a first call, which compiles, and a second one."""
     ions = (
         dj.Ion("Li+", 1, 2e-10),
         dj.Ion("Cs+", 1, 4e-10),
         dj.Ion("PF6-", -1, 4e-10),
     )
     salt = dj.MultiIonElectrolyte(ions, [10.0, 2.0, 12.0])
-    size, side = 3 * nm, n * 3 * nm
-    host = dj.pillars((n, n, n), size, diameter=side / 2, height=side / 2, pitch=side)
+    # One host on finer and finer grids, of 16 × 3 nm a side.
+    side = 48 * nm
+    host = dj.pillars(
+        (n, n, n), side / n, diameter=side / 2, height=side / 2, pitch=side
+    )
     cell = dj.Cell(host, salt, counter_electrode="reservoir")
     step = 0.02 * side**2 / 2e-10 / steps
     asked = {"duration": steps * step, "steps": dj.Steps(fixed=step)}
@@ -163,17 +187,19 @@ def in_time(n: int, steps: int) -> None:
     def solve():
         return dj.space_charge(cell, voltage=-0.2, **asked)
 
-    begun, _ = timed(solve)
+    begun = time.process_time()
+    first, _ = timed(solve)
+    compiled = time.process_time() - begun
+    begun = time.process_time()
     warm, run = timed(solve)
+    spent = time.process_time() - begun
     count = int(run.solves)
     newton, krylov = int(run.newton_steps), int(run.linear_iterations)
-    stages = 2 * count  # TR-BDF2
-    print(f"\npillars, 3 ions, {cell.grid.shape} cells, {count} steps in time")
-    print(f"first call            {begun:.1f} s")
-    print(f"warm                  {warm:.1f} s, {warm / count:.2f} s per step")
-    print(f"Newton steps          {newton}, {newton / stages:.1f} per stage")
-    print(f"Krylov iterations     {krylov}, {krylov / newton:.1f} per Newton step")
-    print(f"peak memory           {peak_memory():.2f} GB")
+    return (
+        f"{n:>8}³  {first:8.1f} {compiled:8.1f} {warm / count:9.2f} "
+        f"{spent / count:8.2f} {newton / (2 * count):7.1f} {krylov / newton:7.1f} "
+        f"{peak_memory():6.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_fil
 from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
-from depojax.physics import electrolytes, metals
+from depojax.physics import electrolytes, metals, substrates
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
 from depojax.physics.ions import Ion, MultiIonElectrolyte
@@ -46,6 +47,15 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nuclei import Nuclei, draw_nuclei
+from depojax.physics.retention import cycle_life, efficiency_for, retention_after
+from depojax.physics.scharifker_hills import (
+    Transient,
+    hemisphere_radius,
+    scharifker_hills,
+)
+from depojax.physics.stress import curvature_stress
 from depojax.problems.cell import Cell, Separator
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import (
@@ -58,8 +68,18 @@ from depojax.problems.distribution import (
     top_share,
 )
 from depojax.problems.fitting import fit_kinetics
+from depojax.problems.fitting_transients import TransientFit, fit_scharifker_hills
+from depojax.problems.growth import HomogenisedGrowth
 from depojax.problems.impedance import Impedance, impedance
+from depojax.problems.level_set_growth import LevelSetGrowth
+from depojax.problems.nucleation_transient import (
+    NucleationTransient,
+    nucleation_transient,
+)
 from depojax.problems.planar import planar_limiting_current, planar_sand_time
+from depojax.problems.plating import plate
+from depojax.problems.plating_solution import Plating
+from depojax.problems.plating_window import Windows
 from depojax.problems.polarisation import PolarisationCurve, polarisation_curve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
@@ -119,6 +139,7 @@ __all__ = [
     "CurrentProfile",
     "CurrentSegments",
     "CyclicVoltammetry",
+    "DeadMetal",
     "DepthProfile",
     "DesignedCell",
     "DesignedScaffold",
@@ -132,16 +153,23 @@ __all__ = [
     "Graded",
     "GradedPorosity",
     "Grid",
+    "HomogenisedGrowth",
     "IdealDilute",
     "Impedance",
     "Ion",
+    "LevelSetGrowth",
     "LinearKinetics",
     "Marcus",
     "MarcusHushChidsey",
     "Metal",
     "Monotone",
     "MultiIonElectrolyte",
+    "Nucleation",
+    "NucleationTransient",
+    "Nuclei",
+    "NucleiState",
     "Optimisation",
+    "Plating",
     "PolarisationCurve",
     "PorousMedium",
     "Positive",
@@ -166,51 +194,64 @@ __all__ = [
     "Tafel",
     "Tortuosity",
     "TortuosityMap",
+    "Transient",
+    "TransientFit",
     "Unbounded",
     "Uncertainty",
     "Until",
     "VoltageProfile",
     "VolumeField",
+    "Windows",
     "aligned_channels",
     "averaged_foam",
     "carbon_cloth",
     "concentration_drop",
     "connected_fraction",
     "current_distribution",
+    "curvature_stress",
+    "cycle_life",
     "damkohler_number",
     "depth_profile",
+    "draw_nuclei",
     "effective_diffusivity",
+    "efficiency_for",
     "electrolytes",
     "fibre_mat",
     "fit_kinetics",
+    "fit_scharifker_hills",
     "foam",
     "foil",
     "gaussian_random_field",
     "grooves",
     "gyroid",
     "helmholtz_filter",
+    "hemisphere_radius",
     "impedance",
     "io",
     "limiting_current",
     "load",
     "metals",
     "needles",
+    "nucleation_transient",
     "objectives",
     "optimise",
     "percolates",
     "pillars",
     "planar_limiting_current",
     "planar_sand_time",
+    "plate",
     "plot",
     "polarisation_curve",
     "pore_size_distribution",
     "propagate_uncertainty",
     "report",
+    "retention_after",
     "robust",
     "rough_foil",
     "sand_time",
     "save",
     "scattered_starts",
+    "scharifker_hills",
     "schwarz_d",
     "schwarz_p",
     "sensitivities",
@@ -221,6 +262,7 @@ __all__ = [
     "sphere_pack",
     "stacked_sheets",
     "stretched_widths",
+    "substrates",
     "sweep",
     "top_share",
     "tortuosity",

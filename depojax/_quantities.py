@@ -33,6 +33,7 @@ _DIMENSIONS: dict[str, Dimension] = {
     **dict.fromkeys(("M", "mM"), (-3, 0, 0, 0, 1, 0)),
     **dict.fromkeys(("J", "kJ", "eV"), (2, -2, 1, 0, 0, 0)),
     "K": (0, 0, 0, 0, 0, 1),
+    "degree": (0, 0, 0, 0, 0, 0),
 }
 _NONE: Dimension = (0, 0, 0, 0, 0, 0)
 _OTHER_NAMES = {

@@ -24,9 +24,16 @@ Triple = tuple[float, float, float]
 
 
 def as_float(value: Any) -> Array:
-    """`value` as a floating-point array; a floating jax array keeps its precision."""
+    """`value` as a floating-point array; a floating jax array keeps its precision.
+
+    A number that is known stays known inside of jit: checks look at it, and sizes of
+    arrays (cells of a separator, pairs of a multigrid) follow from it.
+    """
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
         return value
+    if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
+        with jax.ensure_compile_time_eval():
+            return jnp.asarray(value, dtype=jnp.result_type(float))
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
 

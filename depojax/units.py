@@ -50,6 +50,9 @@ kJ = 1e3
 eV = 1.602176634e-19
 K = 1.0
 
+# angle [rad]
+degree = 0.017453292519943295
+
 FARADAY = 96485.33212  # F [C mol-1]
 GAS_CONSTANT = 8.314462618  # R [J mol-1 K-1]
 BOLTZMANN = 1.380649e-23  # k_B [J K-1]

@@ -4,22 +4,38 @@ The annotations of the package are executed: `Float[Array, "x y z"]` in a signat
 a check on every call (jaxtyping + beartype), so a wrong shape fails where it is made.
 """
 
+import atexit
+import gc
 import os
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # Most tests are small and compile longer than they run: spare the compiler its pains.
+# What is told by the environment holds for the processes that tests start as well.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 # (A flag that a later XLA does not know would abort it.)
 if version("jaxlib").startswith("0.10."):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count"
+    os.environ.setdefault("XLA_FLAGS", f"{flags}=1")
+
+# What one process has compiled the others read: workers and what they start. The folder
+# belongs to this run and goes with it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    programs = TemporaryDirectory(prefix="depojax-programs-")
+    atexit.register(programs.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
+# Importing makes objects by the hundred thousand, and none of them are garbage.
+gc.set_threshold(100_000, 20, 100)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_disable_most_optimizations", True)
 
 install_import_hook("depojax", "shapes.checked")
 

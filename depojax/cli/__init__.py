@@ -1,4 +1,4 @@
-"""The command line: `depojax sand`, `simulate`, `space-charge`, and others.
+"""The command line: `depojax sand`, `simulate`, `plate`, and others.
 
 Results go to stdout, all else to stderr. A command ends with 0, with 1 when a solve
 failed, and with 2 for something in the input that its writer can put right.
@@ -11,7 +11,18 @@ from typing import NoReturn
 
 import jax
 
-from depojax.cli import info, new, sand, simulate, space_charge, tortuosity
+from depojax.cli import (
+    info,
+    new,
+    optimise,
+    plate,
+    resume,
+    sand,
+    simulate,
+    space_charge,
+    sweep,
+    tortuosity,
+)
 from depojax.cli.words import InputError, say, tell
 from depojax.solvers.results import SolveError
 
@@ -19,8 +30,12 @@ from depojax.solvers.results import SolveError
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "sand": (sand, "when and where the ions of a cell run out"),
     "simulate": (simulate, "where the current of a cell goes, and at what voltage"),
+    "plate": (plate, "how metal fills a host, is stripped, and what is lost"),
+    "resume": (resume, "go on with a plating run that was stopped"),
     "space-charge": (space_charge, "what happens beyond the limiting current"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
+    "optimise": (optimise, "a better design, along the exact gradient"),
+    "sweep": (sweep, "a parameter study, on one device or a cluster"),
     "new": (new, "write an example of a cell file"),
     "info": (info, "versions, devices, folders, and what a cell file can name"),
 }

@@ -11,7 +11,7 @@ from depojax._checks import nearest
 from depojax._types import as_float
 from depojax.cli.quantities import parse_quantity
 from depojax.cli.words import InputError
-from depojax.scaffold.gradients import Graded
+from depojax.scaffold.gradients import Graded, is_profile, on_cells
 from depojax.scaffold.scaffold import Scaffold
 
 _WHOLE = (
@@ -78,7 +78,7 @@ def turn(key: str, value: Any, folder: Path, annotation: Any = None) -> Any:
         kind = int if key == "shape" else bool
         return tuple(_each(key, value, kind))
     if key in _WHOLE:
-        return _whole(key, value)
+        return whole_number(key, value)
     if annotation is bool:
         return true_or_false(key, value)
     if key in ("voxel_size", "phase") and isinstance(value, list):
@@ -86,8 +86,13 @@ def turn(key: str, value: Any, folder: Path, annotation: Any = None) -> Any:
     return number_or_profile(key, value)
 
 
-def number_or_profile(key: str, value: Any) -> float | Graded:
-    """A number in SI, or a list of them as a profile from collector to separator."""
+def number_or_profile(key: str, value: Any) -> Any:
+    """A number in SI, or a list of them as a profile from collector to separator.
+
+    A profile that a design has put there stays as it is.
+    """
+    if is_profile(value):
+        return value
     if isinstance(value, list):
         return Graded(as_float([parse_quantity(v, key) for v in value]))
     return parse_quantity(value, key)
@@ -95,11 +100,10 @@ def number_or_profile(key: str, value: Any) -> float | Graded:
 
 def on_host(value: Any, scaffold: Scaffold) -> Any:
     """A profile along z as a field over the cells of the host; else `value`."""
-    if not isinstance(value, Graded):
+    if not is_profile(value):
         return value
     grid = scaffold.grid
-    profile = value.on_heights(grid.centers[2] / grid.lengths[2])
-    return jnp.broadcast_to(profile, grid.shape)
+    return jnp.broadcast_to(on_cells(value, grid), grid.shape)
 
 
 def word(key: str, value: Any) -> str:
@@ -125,7 +129,8 @@ def true_or_false(key: str, value: Any) -> bool:
     return value
 
 
-def _whole(key: str, value: Any) -> int:
+def whole_number(key: str, value: Any) -> int:
+    """`value`, which has to be a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"{key}: expected a whole number, got {value!r}.")
     return value

@@ -10,8 +10,18 @@
     [counter_kinetics]  the same of the counter electrode
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
+    [plate]             protocol, and the other arguments of `plate`
+    [growth]            the arguments of HomogenisedGrowth; loss is a table of its own;
+                        with kind = "level_set" the arguments of LevelSetGrowth
+    [nucleation]        nucleation_overpotential, or wetting_factor or contact_angle
     [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …
+    [design.TABLE.KEY]  a number of another table that `optimise` may choose: low, high,
+                        n for a profile of so many, … (see `cli.design_file`)
+    [objective.NAME]    what is to become better, with the arguments of that objective
+    [constraints.NAME]  what has to be kept
+    [optimise]          optimizer, steps, …
+    [sweep]             parameters and outputs of `depojax sweep`
 
 A number is in SI; a string carries its unit; a list is a profile from the collector to
 the separator. What is not known is refused, with the nearest known word. A file may
@@ -19,8 +29,9 @@ ask for several; a command reads the table of its own name.
 """
 
 import contextlib
+import copy
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,10 +39,17 @@ from depojax._checks import nearest
 from depojax.cli.words import InputError
 
 PRECISIONS = ("float64", "float32")
-Question = Literal["sand", "simulate", "space_charge"]
-_QUESTIONS: tuple[Question, ...] = ("sand", "simulate", "space_charge")
+Question = Literal["sand", "simulate", "plate", "space_charge", "optimise", "sweep"]
+_QUESTIONS: tuple[Question, ...] = (
+    "sand", "simulate", "plate", "space_charge", "optimise", "sweep",
+)  # fmt: skip
 _NEEDED = ("scaffold", "electrolyte")
-_TABLES = (*_NEEDED, "cell", "kinetics", "counter_kinetics", *_QUESTIONS, "numerics")
+_OF_METAL = ("growth", "nucleation")
+_OF_DESIGNS = ("design", "objective", "constraints")
+_KINETICS = ("kinetics", "counter_kinetics")
+_TABLES = (
+    *_NEEDED, "cell", *_KINETICS, *_OF_METAL, *_QUESTIONS, "numerics", *_OF_DESIGNS,
+)  # fmt: skip
 
 
 class CellFile(NamedTuple):
@@ -49,6 +67,31 @@ class CellFile(NamedTuple):
         with self.place("numerics"):
             check_precision(precision)
         return precision
+
+    def with_values(self, values: Mapping[str, Any]) -> "CellFile":
+        """The file as if other values stood there, by "table.key" (or deeper).
+
+        Raises `InputError` for a table that a cell is not made of.
+        """
+        tables = copy.deepcopy(self.tables)
+        given = set(self.given)
+        for name, value in values.items():
+            table, *keys = name.split(".")
+            if table not in _TABLES or table in _OF_DESIGNS or not keys:
+                raise InputError(
+                    f"{name}: expected a table and a key of it, such as "
+                    f"scaffold.porosity. {nearest(table, _TABLES)}"
+                )
+            inside: Any = tables[table]
+            for key in keys[:-1]:
+                inside = inside.setdefault(key, {})
+                if not isinstance(inside, dict):
+                    raise InputError(
+                        f"{name}: {key} is written as {inside!r}, no table."
+                    )
+            inside[keys[-1]] = value
+            given.add(table)
+        return self._replace(tables=tables, given=frozenset(given))
 
     @contextlib.contextmanager
     def place(self, table: str) -> Iterator[None]:
@@ -70,7 +113,15 @@ def read_cell_file(path: str | Path, question: Question | None = None) -> CellFi
     Raises `InputError` for a file that is missing, no TOML, or holds an unknown table.
     """
     path = Path(path)
-    tables = _tables_of(path, text := _text_of(path))
+    return cell_file_of(path, _text_of(path), question)
+
+
+def cell_file_of(path: Path, text: str, question: Question | None = None) -> CellFile:
+    """The cell file of a text, as if it stood at `path`.
+
+    Raises `InputError` as `read_cell_file`.
+    """
+    tables = _tables_of(path, text)
     for name in _NEEDED if question is None else (*_NEEDED, question):
         if name not in tables:
             others = [other for other in _QUESTIONS if other in tables]

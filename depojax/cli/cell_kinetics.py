@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from depojax.cli.arguments import arguments_of, known_word, on_host
@@ -17,7 +18,7 @@ from depojax.physics.kinetics import (
     Reversible,
     Tafel,
 )
-from depojax.scaffold.gradients import Graded
+from depojax.scaffold.gradients import is_profile
 from depojax.scaffold.scaffold import Scaffold
 
 KINETICS: Mapping[str, type[AbstractKinetics]] = {
@@ -55,12 +56,14 @@ def build_kinetics(
         make = known[known_word("kind", kind, known, "kind of kinetics")]
         arguments = arguments_of(make, table, file.path.parent, kind)
         for key, value in arguments.items():
-            if not isinstance(value, Graded):
+            if not is_profile(value):
                 continue
             if name != "kinetics":
                 got = np.asarray(value.values).tolist()
                 raise InputError(f"{key}: expected one number, got {got}.")
             arguments[key] = (
-                value.values if scaffold is None else on_host(value, scaffold)
+                value.on_heights(jnp.linspace(0.0, 1.0, 5))
+                if scaffold is None
+                else on_host(value, scaffold)
             )
         return make(**arguments)

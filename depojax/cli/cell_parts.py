@@ -32,7 +32,9 @@ from depojax.physics.ions import MultiIonElectrolyte
 from depojax.problems.cell import Cell, Separator
 from depojax.scaffold.scaffold import Scaffold
 
-_PROFILES = ("film_resistance", "initial_deposit", "solid_conductivity")
+_PROFILES = (
+    "film_resistance", "initial_deposit", "solid_conductivity", "equilibrium_potential",
+)  # fmt: skip
 _KINETICS = ("kinetics", "counter_kinetics")
 _OF_OTHER_TABLES = ("scaffold", "electrolyte", *_KINETICS)
 _CELL = [k for k in inspect.signature(Cell).parameters if k not in _OF_OTHER_TABLES]

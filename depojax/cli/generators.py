@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from depojax._types import as_float
 from depojax.fv.grid import Grid
 from depojax.scaffold.averages import averaged_foam
 from depojax.scaffold.channels import aligned_channels, stacked_sheets
 from depojax.scaffold.fibres import carbon_cloth, fibre_mat
 from depojax.scaffold.foams import foam
 from depojax.scaffold.foils import foil, grooves, needles, pillars, rough_foil
-from depojax.scaffold.gradients import Graded
+from depojax.scaffold.gradients import on_cells
 from depojax.scaffold.images import scaffold_from_image
 from depojax.scaffold.packings import sphere_array, sphere_pack
 from depojax.scaffold.random_fields import gaussian_random_field
@@ -32,19 +31,12 @@ def homogenised(
     Raises `ValueError` as `Scaffold.homogenised`.
     """
     grid = Grid.uniform(shape, voxel_size)
-    z = grid.centers[2] / grid.lengths[2]
-
-    def over_cells(value):
-        if isinstance(value, Graded):
-            return value.on_heights(z)[None, None, :]
-        return as_float(value)
-
     return Scaffold.homogenised(
         grid,
-        over_cells(porosity),
-        over_cells(tortuosity_factor),
-        over_cells(specific_area),
-        wall_distance=over_cells(wall_distance),
+        on_cells(porosity, grid),
+        on_cells(tortuosity_factor, grid),
+        on_cells(specific_area, grid),
+        wall_distance=on_cells(wall_distance, grid),
     )
 
 

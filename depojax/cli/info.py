@@ -5,6 +5,7 @@ import argparse
 import jax
 
 from depojax.cli.cell_kinetics import KINETICS, OF_IONS
+from depojax.cli.design_file import OBJECTIVES
 from depojax.cli.generators import GENERATORS
 from depojax.cli.run_folder import as_json
 from depojax.cli.session import cache_folder
@@ -25,13 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"{device.platform}: {device.device_kind}" for device in jax.devices()
         ],
         "precision": "float64 unless --precision or [numerics] says float32; "
-        "float64 alone for simulate and space-charge",
+        "float64 alone for simulate, plate and space-charge",
         "cache": str(cache_folder()),
         "scaffolds": sorted(GENERATORS),
         "electrolytes": sorted(electrolytes.KNOWN),
         "metals": sorted(metals.KNOWN),
         "kinetics": sorted(KINETICS),
         "kinetics of ions": sorted(OF_IONS),
+        "objectives": sorted(OBJECTIVES),
     }
     rows = [
         (name, ", ".join(value) if isinstance(value, list) else value)

@@ -137,7 +137,132 @@ voltage = ["-50 mV", "-0.2 V", "-0.5 V", "-1 V"]   # a curve; or one voltage
 # fixed_charge = "-1e5 C/m^3"       # of a charged scaffold; a list is a profile
 """
 
-EXAMPLES = {"sand": _SAND, "simulate": _SIMULATE, "space-charge": _SPACE_CHARGE}
+_PLATE = f"""\
+# A cell for `depojax plate`. Numbers are in SI; a string carries its unit.
+# Keys are the arguments of the functions in depojax: their docstrings say more.
+
+[scaffold]
+generator = "homogenised"   # a host known by its averages
+shape = [1, 1, 10]          # cells along x, y, and z (collector to separator)
+voxel_size = "10 um"
+porosity = 0.9              # a list is a profile from collector to separator
+tortuosity_factor = 1.4
+specific_area = "2e5 1/m"
+{_ELECTROLYTE}
+[cell]
+metal = "lithium"
+separator = {{ thickness = "25 um", porosity = 0.45, tortuosity_factor = 3 }}
+# solid_conductivity = "1e2 S/cm"   # left out: the host has one potential
+
+[kinetics]
+kind = "butler_volmer"      # or tafel, linear, marcus, marcus_hush_chidsey
+exchange_current_density = "1 mA/cm^2"  # of true area, at 1 M
+
+[counter_kinetics]
+kind = "butler_volmer"
+exchange_current_density = "1 mA/cm^2"
+
+# [nucleation]              # left out: host and collector react like the metal
+# nucleation_overpotential = "-40 mV"   # a list is a profile
+
+[growth]
+area_law = "pores"          # or fibres, constant
+bruggeman = 1.5             # D_eff ~ (pore fraction)^1.5
+# [growth.loss]             # left out: no metal dies
+# rate = "1e-6 1/s"
+# share = 0.01
+
+[plate]                     # Plate, Strip, Rest, Hold, Pulse, Sweep, Follow, repeat
+protocol = [
+    "Plate at 2 mA/cm2 until 2 mAh/cm2",
+    "Rest for 5 minutes",
+    "Strip at 2 mA/cm2 until 0.5 V",
+]
+
+[numerics]
+tolerance = 1e-4            # of each time step
+"""
+
+_OPTIMISE = f"""\
+# A design for `depojax optimise`: a cell, what is free in it, and what is better.
+# Numbers are in SI; a string carries its unit. All of `new --for sand` may stand here.
+
+[scaffold]
+generator = "averaged_foam" # homogenised; or foam, gyroid, … on a grid that resolves it
+shape = [1, 1, 64]          # cells along x, y, and z (collector to separator)
+voxel_size = "3 um"
+porosity = 0.9              # where the free one below begins
+pore_diameter = "60 um"
+{_ELECTROLYTE}\
+
+[cell]
+metal = "lithium"
+separator = "25 um"         # a free gap
+
+[design.scaffold.porosity]  # any number of the tables above, by table and key
+low = 0.75
+high = 0.97
+n = 8                       # a profile of so many values; left out: one number
+interpolation = "linear"    # or "spline", "cells"
+keep_mean = true            # the mass of the host stays what it is
+# monotone = "rising"       # or "falling"
+# scale = "log"             # for bounds that lie decades apart
+
+[objective.sand_time]       # or host_mass, voltage_loss, … added, each with its
+current_density = "200 mA/cm^2"   # weight, and per what
+# weight = 1.0
+# per = 10.0                # in the unit of the objective, here 10 s
+
+# [constraints.area]        # what has to be kept
+# of = "specific_area"      # or porosity, area_factor, or an objective
+# at_most = 6e4
+
+[optimise]
+optimizer = "adam"          # or lbfgs, sgd, nadam, adabelief, rmsprop
+learning_rate = 0.1
+schedule = "cosine"         # or constant, exponential
+steps = 30
+stall_steps = 15
+# starts = 4                # at once, scattered by spread = 1.0 with key = 0
+"""
+
+_SWEEP = f"""\
+# A parameter study for `depojax sweep`: a cell, and what varies.
+# Numbers are in SI; a string carries its unit. All of `new --for sand` may stand here.
+
+[scaffold]
+generator = "averaged_foam" # homogenised; or foam, gyroid, … on a grid that resolves it
+shape = [1, 1, 48]
+voxel_size = "4 um"
+porosity = 0.9
+pore_diameter = "60 um"
+{_ELECTROLYTE}\
+
+[cell]
+metal = "lithium"
+separator = "25 um"
+
+[sand]
+current_density = "200 mA/cm^2"
+
+[sweep]
+question = "sand"           # or simulate
+outputs = ["time", "limiting_current", "specific_area"]
+mode = "vmap"               # in one program; loop: also words and shapes; or dask
+
+[sweep.parameters]          # every combination of them
+scaffold.porosity = [0.8, 0.9, 0.95]
+sand.current_density = {{ low = "150 mA/cm^2", high = "300 mA/cm^2", count = 3 }}
+"""
+
+EXAMPLES = {
+    "sand": _SAND,
+    "simulate": _SIMULATE,
+    "plate": _PLATE,
+    "space-charge": _SPACE_CHARGE,
+    "optimise": _OPTIMISE,
+    "sweep": _SWEEP,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,8 @@ quantity  =  number [unit], units as in `depojax._quantities`
 import re
 from typing import Any
 
+import jax
+
 from depojax._quantities import parse_unit
 from depojax.cli.words import InputError
 
@@ -16,7 +18,8 @@ ARGUMENT_UNITS = {
             "amplitude", "channel_width", "correlation_length", "debye_length",
             "depth", "diameter",
             "fibre_diameter", "filament_diameter", "floor", "gap", "height", "period",
-            "pitch", "pore_diameter", "radius", "sheet_thickness", "spacing",
+            "pitch", "pore_diameter", "radius", "sheet_thickness", "smallest",
+            "spacing", "foil_thickness", "window",
             "thickness", "tip_radius", "tow_pitch", "tow_thickness", "tow_width",
             "voxel_size", "wall_distance", "wall_thickness", "wavelength", "width",
         ),
@@ -24,13 +27,15 @@ ARGUMENT_UNITS = {
     ),
     **dict.fromkeys(
         (
-            "angle", "anisotropy", "anodic_transfer", "cathodic_transfer",
-            "depleted_share", "disorder", "exponent", "half_angle",
-            "linear_tolerance", "phase", "porosity", "relative_permittivity", "run_on",
-            "smoothing",
+            "angle", "anisotropy", "anodic_transfer", "bruggeman", "cathodic_transfer",
+            "change", "closed", "contact_angle", "density_factor", "depleted_share",
+            "disorder", "electrode_porosity", "exponent", "half_angle",
+            "linear_tolerance", "phase", "porosity", "power", "relative_permittivity",
+            "run_on", "share", "smoothing",
             "solid_fraction",
-            "thermodynamic_factor", "threshold", "tolerance", "tortuosity_factor",
-            "transfer_sum", "transference_number",
+            "thermodynamic_factor", "threshold", "tolerance", "tortuosity_exponent",
+            "tortuosity_factor", "transfer_sum", "transference_number", "weight",
+            "wetting_factor",
         ),
         "",
     ),
@@ -38,7 +43,11 @@ ARGUMENT_UNITS = {
         ("diffusivity", "cation_diffusivity", "anion_diffusivity"), "m^2/s"
     ),
     **dict.fromkeys(
-        ("duration", "first_step", "fixed", "max_time", "off_time", "on_time"), "s"
+        (
+            "duration", "first_step", "fixed", "max_time", "off_time", "on_time",
+            "time",
+        ),
+        "s",
     ),
     **dict.fromkeys(("concentration", "reference_concentration"), "mol/m^3"),
     **dict.fromkeys(
@@ -54,13 +63,28 @@ ARGUMENT_UNITS = {
     **dict.fromkeys(("temperature", "reference_temperature"), "K"),
     "activation_energy": "J/mol",
     "fixed_charge": "C/m^3",
-    "initial_deposit": "C/m^2",
+    **dict.fromkeys(("capacity", "initial_deposit", "spare_metal"), "C/m^2"),
+    **dict.fromkeys(
+        (
+            "density", "electrode_density", "electrolyte_density", "separator_density",
+        ),
+        "kg/m^3",
+    ),
+    "foil_mass": "kg/m^2",
+    "specific_capacity": "C/kg",
     "parabolic_rate": "m^2/s",
     "volume_per_charge": "m^3/C",
     "reorganisation_energy": "J",
     "specific_area": "1/m",
-    "stern_capacitance": "F/m^2",
-    "voltage": "V",
+    **dict.fromkeys(("double_layer_capacitance", "stern_capacitance"), "F/m^2"),
+    **dict.fromkeys(
+        ("equilibrium_potential", "nucleation_overpotential", "voltage"), "V"
+    ),
+    "contact": "S/m",
+    "prefactor": "1/m^2/s",
+    "rate": "1/s",
+    "site_density": "1/m^2",
+    "surface_energy": "J/m^2",
 }  # fmt: skip
 
 _QUANTITY = re.compile(
@@ -74,6 +98,8 @@ def parse_quantity(value: Any, argument: str) -> float:
     Raises `InputError` for what is neither, for an unknown unit, and for a unit of
     another dimension than the argument's.
     """
+    if isinstance(value, jax.Array):  # a design or a sweep has put it there
+        return value  # pyright: ignore[reportReturnType]
     unit = ARGUMENT_UNITS.get(argument)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise InputError(f"{argument}: expected {_expected(unit)}, got {value!r}.")

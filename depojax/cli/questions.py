@@ -54,11 +54,11 @@ def sand_arguments(file: CellFile) -> dict[str, Any]:
             for key, value in file.tables["sand"].items()
             if key != "current_density"
         }
-    numerics = _numerics(file, "linear_tolerance")
+    numerics = numerics_of(file, "linear_tolerance")
     tolerance = numerics.pop("linear_tolerance", None)
     return {
         "current_density": current,
-        "steps": _steps(file, numerics),
+        "steps": steps_of(file, numerics),
         "linear_tolerance": tolerance,
         **others,
     }
@@ -71,17 +71,17 @@ def simulate_arguments(file: CellFile) -> dict[str, Any]:
     with a mark under the place.
     """
     table = file.tables["simulate"]
-    _check_precision(file, "simulate", "the currents of a cell close to ten digits")
+    refuse_float32(file, "simulate", "the currents of a cell close to ten digits")
     with file.place("simulate"):
         check_keys(table, ("protocol",), (), "[simulate]")
         if "protocol" not in table:
             raise InputError(f"protocol: missing, such as {_EXAMPLE}.")
-        protocol = _protocol(table["protocol"])
+        protocol = protocol_of(table["protocol"])
     # A file for both commands may hold what only the other one takes.
     others = ("linear_tolerance",) if "sand" in file.given else ()
-    numerics = _numerics(file, *others)
+    numerics = numerics_of(file, *others)
     numerics.pop("linear_tolerance", None)
-    return {"protocol": protocol, "steps": _steps(file, numerics)}
+    return {"protocol": protocol, "steps": steps_of(file, numerics)}
 
 
 def space_charge_arguments(file: CellFile) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def space_charge_arguments(file: CellFile) -> dict[str, Any]:
     """
     table = file.tables["space_charge"]
     why = "charge is a small difference of concentrations"
-    _check_precision(file, "space-charge", why)
+    refuse_float32(file, "space-charge", why)
     parameters = parameters_of(space_charge)
     known = [key for key in parameters if key not in _NOT_OF_IONS]
     with file.place("space_charge"):
@@ -112,13 +112,13 @@ def space_charge_arguments(file: CellFile) -> dict[str, Any]:
                 "duration: a list of voltages is a curve of steady states. Leave it "
                 "out, or give one voltage."
             )
-    numerics = _numerics(file)
+    numerics = numerics_of(file)
     if "duration" not in table and numerics:
         raise InputError(
             f"{file.path.name}: [numerics] {next(iter(numerics))}: a steady state "
             "takes no time steps. Leave it out, or give a duration in [space_charge]."
         )
-    return asked | ({"steps": _steps(file, numerics)} if "duration" in table else {})
+    return asked | ({"steps": steps_of(file, numerics)} if "duration" in table else {})
 
 
 def _of_ions(key: str, value: Any, annotation: Any) -> Any:
@@ -133,7 +133,8 @@ def _of_ions(key: str, value: Any, annotation: Any) -> Any:
     return parse_quantity(value, key)
 
 
-def _check_precision(file: CellFile, command: str, why: str) -> None:
+def refuse_float32(file: CellFile, command: str, why: str) -> None:
+    """Refuse a file that asks for float32."""
     precision = file.precision
     with file.place("numerics"):
         if precision != "float64":
@@ -143,7 +144,8 @@ def _check_precision(file: CellFile, command: str, why: str) -> None:
             )
 
 
-def _protocol(sentences: Any) -> Protocol:
+def protocol_of(sentences: Any) -> Protocol:
+    """The protocol that sentences of a file describe."""
     listed = [sentences] if isinstance(sentences, str) else sentences
     if not isinstance(listed, list) or not all(isinstance(s, str) for s in listed):
         raise InputError(
@@ -158,7 +160,7 @@ def _protocol(sentences: Any) -> Protocol:
         raise InputError("this is no step:", lines=str(error)) from error
 
 
-def _numerics(file: CellFile, *others: str) -> dict[str, Any]:
+def numerics_of(file: CellFile, *others: str) -> dict[str, Any]:
     """[numerics] but for the precision, its numbers turned."""
     table = file.tables["numerics"]
     with file.place("numerics"):
@@ -170,6 +172,7 @@ def _numerics(file: CellFile, *others: str) -> dict[str, Any]:
         }
 
 
-def _steps(file: CellFile, numerics: dict[str, Any]) -> Steps:
+def steps_of(file: CellFile, numerics: dict[str, Any]) -> Steps:
+    """The time steps that [numerics] asks for."""
     with file.place("numerics"):
         return Steps(**numerics)

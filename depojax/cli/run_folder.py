@@ -2,7 +2,8 @@
 
     input.toml  versions.json  summary.json  solution.nc  figures/*.png
 
-(and last.nc, the last state of a curve)
+(and last.nc, the last state of a curve; restart.nc of a plating run under way;
+best.toml and restart.npz of an optimisation; sweep.nc)
 
 Every file is whole or absent: it is written under another name first and then renamed.
 """
@@ -15,7 +16,9 @@ from typing import Any
 from depojax.cli.words import InputError
 from depojax.io import provenance, whole_file
 
-_RESULTS = ("solution.nc", "last.nc", "summary.json")
+_RESULTS = (
+    "solution.nc", "last.nc", "restart.nc", "sweep.nc", "best.toml", "summary.json",
+)  # fmt: skip
 
 
 def open_run_folder(path: str | Path, text: str) -> Path:

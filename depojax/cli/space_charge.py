@@ -113,6 +113,10 @@ def summarise(solution: SpaceCharge | SpaceChargeCurve) -> dict[str, Any]:
         "layer_thickness_m": finite_or_none(last.layer_thickness),
         "highest_field_V_m": finite_or_none(field),
         "onset_time_s": finite_or_none(last.onset_time),
+        "highest_dendrite_velocity_m_s": finite_or_none(
+            np.max(np.asarray(last.dendrite_velocity))
+        ),
+        "limiting_current_A_m2": finite_or_none(last.limiting_current),
         "end_time_s": finite_or_none(last.end_time),
         "charge_C_m2": finite_or_none(last.charge),
         "lowest_concentration_mol_m3": finite_or_none(lowest),
@@ -153,15 +157,7 @@ def _message(solution: SpaceCharge | SpaceChargeCurve) -> str:
         found = int(np.sum(np.asarray(solution.found)))
         asked = solution.voltage.size
         return f"Steady states at {found} of {asked} voltages."
-    if not bool(solution.result == RESULTS.successful):
-        return str(RESULTS[solution.result])
-    if np.isinf(float(solution.end_time)):
-        return "A steady state."
-    end, onset = float(solution.end_time), float(solution.onset_time)
-    words = f"Done, after {end:.5g} s"
-    if np.isfinite(onset):
-        return f"{words}; a space charge set in after {onset:.5g} s."
-    return f"{words}."
+    return solution.message
 
 
 def table(summary: dict[str, Any]) -> str:

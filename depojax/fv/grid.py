@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -57,10 +56,7 @@ class Grid(eqx.Module):
             if np.ndim(width) != 1:
                 raise refuse(f"widths[{axis}]", "a 1D array [m]", f"{np.ndim(width)}D")
             check_plausible(f"widths[{axis}]", width, 1e-12, 1.0, "m", "2 * um")
-        # Known widths stay known inside of jit: cells are paired, and baths laid out,
-        # by looking at them.
-        with jax.ensure_compile_time_eval():
-            x, y, z = (as_float(width) for width in widths)
+        x, y, z = (as_float(width) for width in widths)
         self.widths = (x, y, z)
         px, py, pz = (bool(flag) for flag in periodic)
         self.periodic = (px, py, pz)

@@ -19,11 +19,23 @@ from depojax.design.sensitivities import Sensitivities, Uncertainty
 from depojax.fv.grid import AXES, Grid
 from depojax.io.curves import of_impedance, of_polarisation, of_profile
 from depojax.io.design import of_optimisation, of_sensitivities, of_uncertainty
+from depojax.io.nucleation import (
+    of_nucleation_transient,
+    of_nuclei,
+    of_transient,
+    of_transient_fit,
+)
 from depojax.io.parts import described, with_axes
+from depojax.io.plating import of_plating
 from depojax.io.provenance import provenance
 from depojax.io.space_charge import of_space_charge, of_space_charge_curve
+from depojax.physics.nuclei import Nuclei
+from depojax.physics.scharifker_hills import Transient
 from depojax.problems.distribution import DepthProfile
+from depojax.problems.fitting_transients import TransientFit
 from depojax.problems.impedance import Impedance
+from depojax.problems.nucleation_transient import NucleationTransient
+from depojax.problems.plating_solution import Plating
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
@@ -37,6 +49,7 @@ from depojax.scaffold.scaffold import Scaffold
 def to_xarray(
     solution: SandSolution
     | Simulation
+    | Plating
     | Scaffold
     | Tortuosity
     | TortuosityMap
@@ -45,6 +58,10 @@ def to_xarray(
     | DepthProfile
     | SpaceCharge
     | SpaceChargeCurve
+    | Transient
+    | TransientFit
+    | NucleationTransient
+    | Nuclei
     | Optimisation
     | Sensitivities
     | Uncertainty,
@@ -63,6 +80,9 @@ def to_xarray(
     elif isinstance(solution, Simulation):
         _check_single(solution, solution.end_time)
         dataset = _of_simulation(solution)
+    elif isinstance(solution, Plating):
+        _check_single(solution, solution.end_time)
+        dataset = of_plating(solution)
     elif isinstance(solution, Tortuosity):
         _check_single(solution, solution.porosity)
         dataset = _of_tortuosity(solution)
@@ -81,6 +101,16 @@ def to_xarray(
     elif isinstance(solution, SpaceChargeCurve):
         _check_single(solution, jnp.sum(solution.voltage, -1))
         dataset = of_space_charge_curve(solution)
+    elif isinstance(solution, Transient):
+        _check_single(solution, solution.peak_time)
+        dataset = of_transient(solution)
+    elif isinstance(solution, TransientFit):
+        dataset = of_transient_fit(solution)
+    elif isinstance(solution, NucleationTransient):
+        _check_single(solution, solution.current_density)
+        dataset = of_nucleation_transient(solution)
+    elif isinstance(solution, Nuclei):
+        dataset = of_nuclei(solution)
     elif isinstance(solution, TortuosityMap):
         dataset = _of_map(solution)
     elif isinstance(solution, Optimisation):
@@ -102,9 +132,10 @@ def to_xarray(
     else:
         raise refuse(
             "solution",
-            "a SandSolution, Simulation, Scaffold, Tortuosity, TortuosityMap, "
+            "a SandSolution, Simulation, Plating, Scaffold, Tortuosity, TortuosityMap, "
             "PolarisationCurve, Impedance, DepthProfile, SpaceCharge, "
-            "SpaceChargeCurve, Optimisation, Sensitivities or Uncertainty",
+            "SpaceChargeCurve, Transient, TransientFit, NucleationTransient, Nuclei, "
+            "Optimisation, Sensitivities or Uncertainty",
             type(solution).__name__,
         )
     dataset.attrs |= {"Conventions": "CF-1.11", **provenance(), **(attributes or {})}

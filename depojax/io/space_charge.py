@@ -23,6 +23,13 @@ _FIELDS = {
     "electric_field": (("axis",), "V m-1", "minus the gradient of the potential"),
     "host_field": ((), "V m-1", "at the host, along the normal out of the metal"),
     "local_current_density": ((), "A m-2", "plating current per true area of the host"),
+    "local_layer_thickness": (
+        (),
+        "m",
+        "of the space charge at each place on the metal",
+    ),
+    "local_onset_time": ((), "s", "of a space charge there, inf if none has set in"),
+    "dendrite_velocity": ((), "m s-1", "of dendrites that start there, mu_a i / kappa"),
 }
 _ON_COLLECTOR = {
     "collector_field": ("V m-1", "at the open collector, upwards"),
@@ -35,6 +42,7 @@ _NUMBERS = {
     "charge": ("C m-2", "passed per footprint during the run"),
     "end_time": ("s", "end of the run, inf for a steady state"),
     "onset_time": ("s", "when a space charge set in, inf if never"),
+    "limiting_current": ("A m-2", "of a neutral cell asked for more, else NaN"),
     "debye_length": ("m", "of the bulk"),
     "newton_steps": ("1", "of all stages"),
     "most_newton_steps": ("1", "of one step towards the steady state"),
@@ -48,6 +56,11 @@ _HISTORIES = {
     "lowest_concentration": ("mol m-3", "lowest of any ion"),
 }
 _OF_HOST = ("host_field", "local_current_density")
+_ON_METAL = ("local_layer_thickness", "local_onset_time", "dendrite_velocity")
+_BY_ION = {
+    "ion_current_density": ("A m-2", "reactions of each ion, per footprint"),
+    "reduction_margin": ("V", "lowest potential of the metal above the ion's own"),
+}
 _IN_PORE = ("potential",)
 
 
@@ -59,10 +72,13 @@ def of_space_charge(solution: SpaceCharge) -> xr.Dataset:
     pore = np.asarray(cell.domain().pore_fraction)
     above = grid.shape[2] - scaffold.shape[2]
     area = np.pad(np.asarray(scaffold.surface_area), [(0, 0), (0, 0), (0, above)])
+    metal = np.asarray(cell.domain().wall_area)
     for name, (dims, unit, words) in _FIELDS.items():
         values = np.asarray(getattr(solution, name))
         if name in _OF_HOST:
             values = np.where(area > 0, values, np.nan)
+        if name in _ON_METAL:
+            values = np.where(metal > 0, values, np.nan)
         if name in _IN_PORE:
             values = np.where(pore > 0, values, np.nan)
         dataset[name] = named((*dims, *AXES), values, unit, words)
@@ -76,6 +92,8 @@ def of_space_charge(solution: SpaceCharge) -> xr.Dataset:
         dataset[name] = named((), getattr(solution, name), unit, words)
     for name, (unit, words) in _HISTORIES.items():
         dataset[name] = named(("time",), getattr(solution, name), unit, words)
+    for name, (unit, words) in _BY_ION.items():
+        dataset[name] = named(("ion",), getattr(solution, name), unit, words)
     _add_ions(dataset, cell)
     dataset.coords["time"] = named(
         ("time",), solution.time, "s", "time since the start, inf for a steady state"

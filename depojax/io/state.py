@@ -42,6 +42,7 @@ from depojax.physics.concentrated import (
     FittedLaw,
     PropertyTable,
 )
+from depojax.physics.deposit import DeadMetal
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute
 from depojax.physics.electrolytes import KnownFit
 from depojax.physics.film import Film
@@ -58,14 +59,23 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
+from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nuclei import Nuclei
+from depojax.physics.scharifker_hills import NucleationKinetics, Transient
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.cell_model import Fields, Reactions
+from depojax.problems.cell_model import Fields, Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
+from depojax.problems.fitting_transients import TransientFit
+from depojax.problems.growth import Gain, HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
+from depojax.problems.level_set_growth import LevelSetGrowth, MetalOnGrid
+from depojax.problems.nucleation_transient import NucleationTransient
+from depojax.problems.plating_solution import Plating, Position
+from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
@@ -108,7 +118,9 @@ CLASSES: dict[str, type] = {
         CurrentProfile,
         CurrentSegments,
         CyclicVoltammetry,
+        DeadMetal,
         DepthProfile,
+        Gain,
         DesignedCell,
         DesignedScaffold,
         Galvanostatic,
@@ -123,22 +135,34 @@ CLASSES: dict[str, type] = {
         GradedPorosity,
         Grid,
         History,
+        HomogenisedGrowth,
         IdealDilute,
         Impedance,
         Ion,
         IonFields,
         IonState,
         KnownFit,
+        LevelSetGrowth,
         LinearKinetics,
         Marcus,
         MarcusHushChidsey,
         PropertyTable,
         Metal,
-        Monotone,
+        MetalInPores,
+        MetalOnGrid,
         MultiIonElectrolyte,
+        Nucleation,
+        NucleationKinetics,
+        NucleationTransient,
+        Nuclei,
+        NucleiState,
+        MeanNuclei,
+        Monotone,
         Optimisation,
         Passing,
+        Plating,
         PolarisationCurve,
+        Position,
         Positive,
         Potentiostatic,
         Profile,
@@ -164,9 +188,12 @@ CLASSES: dict[str, type] = {
         Tafel,
         Tortuosity,
         TortuosityMap,
+        Transient,
+        TransientFit,
         Unbounded,
         Uncertainty,
         Until,
+        Use,
         VoltageProfile,
         VolumeField,
     )

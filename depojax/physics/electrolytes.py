@@ -19,7 +19,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from depojax._checks import check_choice
+from depojax._checks import check_choice, nearest
 from depojax._types import as_float, static
 from depojax.physics.concentrated import FittedLaw
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
@@ -318,3 +318,7 @@ _WATER = 16e3  # [J mol-1]
 def _sulfate_transference(dilute, root):
     # Pikal & Miller: 0.4010 − 0.1426 √m + 0.0186 m; molality taken for molarity.
     return dilute.transference_number - 0.1426 * root + 0.0186 * root**2
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"No solution is called {name!r}. {nearest(name, KNOWN)}")

@@ -36,6 +36,7 @@ from depojax.units import (
     VACUUM_PERMITTIVITY,
 )
 
+STANDARD_CONCENTRATION = 1000.0  # c° [mol m-3]
 _NEUTRAL = 1e-6  # of all charges that may be left over
 _FULL = 0.99  # share of the volume that ions may take in the bulk
 
@@ -51,11 +52,24 @@ class Ion(eqx.Module):
 
     diffusivity: Scalar  # D [m2 s-1]
     diameter: Scalar  # a of the solvated ion [m]; 0: takes up no room
+    standard_potential: Scalar | None  # E° of its metal [V]
     name: str = static()
     charge: int = static()  # z [-]
 
-    def __init__(self, name: str, charge: int, diffusivity: Any, diameter: Any = 0.0):
-        """`diameter` of the solvated ion [m], 0.3 to 0.8 nm; 0 leaves it a point."""
+    def __init__(
+        self,
+        name: str,
+        charge: int,
+        diffusivity: Any,
+        diameter: Any = 0.0,
+        *,
+        standard_potential: Any = None,
+    ):
+        """`diameter` of the solvated ion [m], 0.3 to 0.8 nm; 0 leaves it a point.
+
+        `standard_potential` E° of the metal that it may be reduced to [V], all against
+        one reference; by default it is reduced only where it is the plated ion.
+        """
         if not isinstance(name, str) or not name:
             raise refuse("name", "the name of an ion, as 'Li+'", repr(name))
         if isinstance(charge, bool) or not isinstance(charge, (int, np.integer)):
@@ -76,6 +90,16 @@ class Ion(eqx.Module):
             "m",
             "depojax is SI inside: write it with its unit, as 0.5 * nm.",
         )
+        if standard_potential is not None:
+            check_range("standard_potential", standard_potential, -5.0, 5.0, "V")
+            if charge < 0:
+                raise refuse(
+                    "standard_potential",
+                    "that of a cation, which may be reduced to its metal",
+                    f"{name!r} of charge {charge}",
+                )
+            standard_potential = as_float(standard_potential)
+        self.standard_potential = standard_potential
         self.name = name
         self.charge = int(charge)
         self.diffusivity = as_float(diffusivity)
@@ -209,6 +233,38 @@ class MultiIonElectrolyte(eqx.Module):
     def plated_charge(self) -> int:
         """z of the ion that the metal gives and takes [-]."""
         return self.charges[self.plated_index]
+
+    @property
+    def standard_potentials(self) -> Float[Array, " ions"]:
+        """E° of all ions [V], NaN where it is not told."""
+        none = jnp.full((), jnp.nan, self.concentrations.dtype)
+        told = [ion.standard_potential for ion in self.ions]
+        return jnp.stack([none if E is None else E for E in told])
+
+    @property
+    def nernst_potentials(self) -> Float[Array, " ions"]:
+        """E_k = E°_k + RT/(z_k F) ln(c_k/c°) in the bulk [V], c° = 1 mol L⁻¹.
+
+        Ideal solution: activities are concentrations. −∞ where there is none of an ion,
+        NaN where its E° is not told. Above its own potential an ion is not reduced: a
+        cation below that of the plated metal can shield it (Ding et al., J. Am. Chem.
+        Soc. 135 (2013) 4450, doi:10.1021/ja312241y).
+        """
+        z = jnp.asarray(self.charges, self.concentrations.dtype)
+        thermal = GAS_CONSTANT * self.temperature / FARADAY
+        activity = self.concentrations / STANDARD_CONCENTRATION
+        return self.standard_potentials + thermal / z * jnp.log(activity)
+
+    @property
+    def side_reactions(self) -> tuple[int, ...]:
+        """Ions beside the plated one that the metal takes below their own potential."""
+        if self.ions[self.plated_index].standard_potential is None:
+            return ()
+        return tuple(
+            k
+            for k, ion in enumerate(self.ions)
+            if k != self.plated_index and ion.standard_potential is not None
+        )
 
     @property
     def concentration(self) -> Scalar:

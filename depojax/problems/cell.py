@@ -106,9 +106,15 @@ class Cell(eqx.Module):
         initial_deposit: charge of the metal that stands on host and collector at first
             [C m⁻² of true area], one number or one per cell; what is gone cannot be
             stripped. 0 is a bare host (Li‖Cu); by default there is always enough.
+        near_bath: a bath at z = 0 in place of the collector, the same ions in other
+            amounts: the scaffold is a membrane or a gap between two baths (with
+            "reservoir" at the far side), and nothing is plated. For `space_charge`.
         solid_conductivity: of the host for electrons [S m⁻¹], one number or one per
             cell; by default all of it is at the potential of the collector. Of the
             solid where the pores are resolved, else the effective one of the host.
+        equilibrium_potential: U of the host's surface against bulk metal [V], one
+            number or one per cell, such as that of its curvature, −γκV_m/(zF); by
+            default zero.
 
     Kinetics, films and the host's conductivity are what `simulate` computes with;
     `sand_time` spreads the current evenly whatever they are.
@@ -128,7 +134,9 @@ class Cell(eqx.Module):
     collector_film_resistance: Scalar | Film  # [Ω m²]
     counter_film_resistance: Scalar | Film  # [Ω m²]
     initial_deposit: Array | None  # [C m-2]
+    near_bath: MultiIonElectrolyte | None
     solid_conductivity: Cells | None  # [S m-1]
+    equilibrium_potential: Array | None  # U of the host's surface [V]
     counter_electrode: CounterElectrode = static()
     plated_collector: bool = static()
     bath_cells: int = static()  # of a half-infinite bath, along z
@@ -148,7 +156,9 @@ class Cell(eqx.Module):
         collector_film_resistance: Any = None,
         counter_film_resistance: Any = 0.0,
         initial_deposit: Any = None,
+        near_bath: MultiIonElectrolyte | None = None,
         solid_conductivity: Any = None,
+        equilibrium_potential: Any = None,
     ):
         for argument, value, kind in (
             ("scaffold", scaffold, Scaffold),
@@ -157,6 +167,7 @@ class Cell(eqx.Module):
             ("plated_collector", plated_collector, bool),
             ("kinetics", kinetics, AbstractKinetics | None),
             ("counter_kinetics", counter_kinetics, AbstractKinetics | None),
+            ("near_bath", near_bath, MultiIonElectrolyte | None),
         ):
             if not isinstance(value, kind):
                 name = getattr(kind, "__name__", str(kind))
@@ -181,7 +192,10 @@ class Cell(eqx.Module):
         self.metal = metal
         self.separator = separator
         self.counter_electrode = counter_electrode
-        self.plated_collector = plated_collector
+        if near_bath is not None:
+            _check_near(near_bath, electrolyte, counter_electrode)
+        self.near_bath = near_bath
+        self.plated_collector = plated_collector and near_bath is None
         for number in jax.tree.leaves(kinetics):
             if np.ndim(number) != 0:
                 check_array_shape("a field of kinetics", number, scaffold.shape)
@@ -213,12 +227,22 @@ class Cell(eqx.Module):
         if solid_conductivity is not None:
             solid_conductivity = conductivity_field(scaffold, solid_conductivity)
         self.solid_conductivity = solid_conductivity
+        if equilibrium_potential is not None:
+            check_range("equilibrium_potential", equilibrium_potential, -10, 10, "V")
+            if np.ndim(equilibrium_potential) != 0:
+                check_array_shape(
+                    "equilibrium_potential", equilibrium_potential, scaffold.shape
+                )
+            equilibrium_potential = as_float(equilibrium_potential)
+        self.equilibrium_potential = equilibrium_potential
         bath = _bath_widths(scaffold.grid, counter_electrode)
         self.bath_cells = 0 if bath is None else bath.size
         self.grid = _whole_grid(scaffold.grid, separator, bath)
         self._check_surface()
 
     def _check_surface(self) -> None:
+        if self.near_bath is not None:
+            return
         area = concrete(self.scaffold.total_surface_area)
         if area is None or float(area) > 0:
             return
@@ -289,6 +313,30 @@ class Cell(eqx.Module):
     def domain(self) -> "Domain":
         """The whole cell on one grid, as the transport sees it."""
         return _assemble(self)
+
+
+def _check_near(near: MultiIonElectrolyte, far: Any, counter: str) -> None:
+    """Refuse a second bath of other ions, and one with nothing opposite."""
+    if counter != "reservoir":
+        raise refuse(
+            "near_bath",
+            'a second bath opposite, counter_electrode="reservoir"',
+            f"counter_electrode={counter!r}",
+        )
+    if not isinstance(far, MultiIonElectrolyte):
+        raise refuse(
+            "near_bath",
+            "an electrolyte that tells the same ions one by one",
+            f"a {type(far).__name__} as electrolyte",
+            "MultiIonElectrolyte.of_salt(electrolyte) makes one of a binary salt.",
+        )
+    if near.names != far.names or near.charges != far.charges:
+        raise refuse(
+            "near_bath",
+            f"the electrolyte's ions {list(far.names)}, in other amounts",
+            f"{list(near.names)}",
+            "Give both the same list of ions; an amount may be 0.",
+        )
 
 
 def _as_film(argument: str, film: Any) -> Array | Film:

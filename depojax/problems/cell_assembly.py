@@ -65,6 +65,7 @@ def cell_model(cell: Cell, places: int | None = None) -> CellModel:
             over_host(grid, cell.film_resistance),
             _deposit(cell),
             places=None if places is None else _where_any(area, places),
+            equilibrium=over_host(grid, cell.equilibrium_potential),
         ),
         floor=floor,
         counter=_counter(cell, domain),

@@ -46,6 +46,7 @@ from depojax.solvers.stencil import (
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _SMALLEST = 1e-9  # c/c₀ at which properties are asked for at least
+_REST = 1e-6  # of a limiting current: less is none to compare others with
 
 
 class Fields(eqx.Module):
@@ -71,6 +72,7 @@ class Surface(eqx.Module):
     least: Array | None = None  # the lowest current, for there is no more [A m-2]
     # Where it is, among all cells in a row, and numbers beyond them; None: everywhere.
     places: Int[Array, "n"] | None = None
+    equilibrium: Array | None = None  # U against bulk metal [V]; None: zero
     layer: int | None = static(default=None)  # along z; None: all cells
 
     def gathered(self, tree: PyTree, shape: tuple[int, ...]) -> PyTree:
@@ -247,12 +249,13 @@ class CellModel(eqx.Module):
         def of_places(tree: PyTree) -> PyTree:
             return surface.gathered(tree, c.shape)
 
-        t, liquid, salt, metal, reach, kinetics, film, least = of_places(
+        t, liquid, salt, metal, rest, reach, kinetics, film, least = of_places(
             (
                 jax.tree.map(surface.of, transport),
                 surface.of(x.liquid),
                 c0 * jnp.maximum(c, 0),
                 potential,
+                surface.equilibrium,
                 surface.reach,
                 surface.kinetics,
                 surface.film,
@@ -263,7 +266,7 @@ class CellModel(eqx.Module):
         number = reach / self.unit
         found = at_wall(
             kinetics,
-            scale * (metal - liquid),
+            scale * (metal - liquid) - (0.0 if rest is None else rest),
             salt,
             electrolyte.temperature,
             resistance=film,
@@ -465,11 +468,19 @@ class CellModel(eqx.Module):
         gathered = jnp.sum(jnp.where(self.in_pore, jnp.abs(salt), 0.0))
         return gathered / (taken / self.unit + 1e-6 * self.current_scale)
 
+    def exchanged(self, reactions: Reactions) -> Scalar:
+        """The current that leaves all surfaces and enters others [m]."""
+        flows = [
+            jnp.sum(surface.area * jnp.abs(i))
+            for surface, i in zip(self.surfaces, reactions, strict=True)
+        ]
+        return sum(flows, jnp.zeros_like(self.unit)) / (2 * self.unit)
+
     def imbalance(self, reactions: Reactions, current_density: Scalar) -> Scalar:
         """Largest difference between the currents of all electrodes [-].
 
-        Relative to the current, or to a hundredth of the limiting current where that is
-        more: at rest there is none to compare with.
+        Relative to the current; at rest, below 1e-6 of a limiting current, there is
+        none to compare with, and it is to a hundredth of that.
         """
         host, floor, counter = (
             jnp.sum(s.area * i) / self.grid.footprint
@@ -478,8 +489,9 @@ class CellModel(eqx.Module):
         errors = [jnp.abs(host + floor - current_density)]
         if self.far is None:
             errors.append(jnp.abs(counter + current_density))
-        size = jnp.maximum(jnp.abs(current_density), 1e-2 * self._typical_current)
-        return jnp.max(jnp.stack(errors)) / size
+        size, typical = jnp.abs(current_density), self._typical_current
+        rests = size < _REST * typical
+        return jnp.max(jnp.stack(errors)) / jnp.where(rests, 1e-2 * typical, size)
 
     @property
     def _typical_current(self) -> Scalar:

@@ -24,16 +24,18 @@ from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycl
 from depojax.problems.places import deciding_place
 from depojax.problems.until import Until
 from depojax.problems.waveforms import AbstractWaveform
-from depojax.solvers.newton import AbstractSystem, find_root, followed
+from depojax.solvers.newton import AbstractSystem, Root, find_root, followed
 from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
-from depojax.solvers.trees import plus, scaled
+from depojax.solvers.trees import chosen, plus, scaled
 
 _CLAMP = 20.0  # largest change of a potential per Newton step [RT/F]
 _KEPT = 0.1  # of the concentration, at least, per Newton step
 _INSTANT = 1e-9  # time to follow a jump [s]
 DEPLETED = 1e-4  # c_s/c₀ that counts as depleted: kinetics never reach zero
 _AT_ONCE = 1e-8  # stages shorter than that move no salt [s]
+_LITTLE = 1e-6  # of a limiting current: what flows less is solved as that much is
+_LEAST_WAY = 2.0**-10  # share of a jump that is worth a try
 
 
 class CellState(eqx.Module):
@@ -72,15 +74,19 @@ class Stage(AbstractSystem):
         salt, liquid, solid, out = model.balances(x, inner)
         salt = salt + (model.storage * x.c - self.known) / self.a
         still = model.current_scale * (x.c - self.known / model.safe_storage)
-        salt = jnp.where(self._is_instant, still, salt)
-        asked = self.drive.value * (model.grid.footprint / model.unit)
+        salt = jnp.where(self.is_instant, still, salt)
         by_voltage = model.current_scale * (x.collector - self.drive.value)
         return Fields(
             jnp.where(model.in_pore, salt, model.current_scale * (x.c - 1)),
             jnp.where(model.in_pore, liquid, model.current_scale * x.liquid),
             model.idle_where_no_solid(solid, x.solid),
-            jnp.where(self.drive.by_current, asked - out, by_voltage),
+            jnp.where(self.drive.by_current, self.asked - out, by_voltage),
         )
+
+    @property
+    def asked(self) -> Scalar:
+        """The current that the drive asks for, where it does [m]."""
+        return self.drive.value * (self.model.grid.footprint / self.model.unit)
 
     @property
     def round_off(self) -> Scalar:
@@ -89,16 +95,34 @@ class Stage(AbstractSystem):
         The shorter the step, the more: salt that is stored is a difference over it.
         """
         size = jnp.sqrt(jnp.sum(self.model.storage**2)) / self.a
-        size = jnp.where(self._is_instant, 0.0, size)
+        size = jnp.where(self.is_instant, 0.0, size)
         return 4 * jnp.finfo(size.dtype).eps * size
 
+    def goal(self, target: Scalar, x: Fields, inner: Reactions) -> Scalar:
+        """Relative to the current that flows, where that is less than a limiting one.
+
+        Round-off may end the way before: a target of all currents alike is enough then,
+        and `CellModel.imbalance` says how many digits there are. At rest it is too.
+        """
+        asked = jnp.abs(self.asked)
+        passed = jnp.where(asked > 0, asked, self.model.current_scale)
+        flows = jnp.where(self.drive.by_current, passed, self.model.exchanged(inner))
+        share = jnp.clip(flows / self.model.current_scale, _LITTLE, 1.0)
+        return share * (target - self.round_off) + self.round_off
+
     @property
-    def _is_instant(self) -> Bool[Array, ""]:
+    def is_instant(self) -> Bool[Array, ""]:
+        """Whether the stage moves no salt."""
         return self.a < _AT_ONCE
+
+    def on_the_way(self, here: Drive, share: Scalar) -> "Stage":
+        """The stage for a drive between that of `here` and its own."""
+        way = share * self.drive.value + (1 - share) * here.value
+        return dataclasses.replace(self, drive=Drive(way, self.drive.by_current))
 
     def jacobian(self, x: Fields, inner: Reactions) -> CellTangent:
         return cell_tangent(
-            self.model, x, inner, self.a, self._is_instant, self.drive.by_current
+            self.model, x, inner, self.a, self.is_instant, self.drive.by_current
         )
 
     def preconditioner(self, x: Fields, jacobian: CellTangent) -> FieldByField:
@@ -150,8 +174,7 @@ class CoupledBalance(AbstractBalance):
         still = before.fields.c / self.model.safe_storage
         c = jnp.maximum(fields.c, _KEPT * jnp.maximum(still, 0))
         fields = dataclasses.replace(fields, c=c)
-        root = find_root(stage, fields, fixed.target + stage.round_off, reactions)
-        counts = jnp.stack([root.newton_steps, root.linear_iterations])
+        root, counts = _led_to(stage, fields, fixed.target + stage.round_off, reactions)
         state = self._with_sums(t, known, a, root.x, root.inner)
         return state, root.converged, counts
 
@@ -282,6 +305,42 @@ class CoupledBalance(AbstractBalance):
     @property
     def settling_time(self):
         return jnp.asarray(_INSTANT, self.begun.dtype)
+
+
+def _led_to(stage: Stage, fields: Fields, target: Scalar, reactions: Reactions):
+    """The root of a stage, and the iterations; after a jump in steps, if need be.
+
+    Straight away first. Where Newton's method does not get there and no salt moves,
+    the drive is led from what it was to what it is now, each time half of the way that
+    failed, twice that which did not.
+    """
+    model = stage.model
+    out = model.per_footprint(model.through_collector(fields, reactions))
+    before = jnp.where(stage.drive.by_current, out, fields.collector)
+    here = Drive(before, stage.drive.by_current)
+
+    def unfinished(state):
+        _, share, way, _, first = state
+        goes_on = stage.is_instant & (way >= _LEAST_WAY)
+        return (share < 1) & (first | goes_on)
+
+    def go_on(state):
+        root, share, way, counts, _ = state
+        to = jnp.minimum(share + way, 1.0)
+        found = find_root(stage.on_the_way(here, to), root.x, target, root.inner)
+        more = jnp.stack([found.newton_steps, found.linear_iterations])
+        good = found.converged
+        # A failure is kept where it is the last word.
+        kept = good | ~stage.is_instant
+        root = chosen(kept, found, dataclasses.replace(root, converged=good))
+        way = jnp.where(good, 2 * way, way / 2)
+        return root, jnp.where(good, to, share), way, counts + more, jnp.asarray(False)
+
+    none, one = jnp.zeros_like(stage.a), jnp.ones_like(stage.a)
+    begin = Root(fields, reactions, jnp.asarray(False), jnp.int32(0), jnp.int32(0))
+    state = (begin, none, one, jnp.zeros(2, jnp.int32), jnp.asarray(True))
+    root, _, _, counts, _ = jax.lax.while_loop(unfinished, go_on, state)
+    return root, counts
 
 
 def at_rest(model: CellModel) -> CellState:

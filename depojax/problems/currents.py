@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from depojax._checks import check_plausible, check_range, refuse
+from depojax._checks import check_finite, check_plausible, check_range, refuse
 from depojax._types import Scalar, as_float, quantity
 from depojax.problems.waveforms import AbstractWaveform, PulseTrain
 
@@ -113,6 +113,7 @@ def as_current(current_density: Any) -> AbstractCurrent:
             f"shape {np.shape(current_density)}",
             "For several, map over them: jax.vmap(lambda J: sand_time(cell, J).time).",
         )
+    check_finite("current_density", current_density)
     return ConstantCurrent(as_float(current_density))
 
 

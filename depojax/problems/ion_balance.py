@@ -16,10 +16,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Scalar
 from depojax.problems.ion_inverse import inverse_of
+from depojax.problems.ion_maps import crossed, local_thickness
 from depojax.problems.ion_model import IonFields, IonModel, Passing
 from depojax.problems.ion_stage import IonDrive, IonStage, at_rest, target
 from depojax.problems.ion_tangent import ion_tangent
@@ -51,6 +52,8 @@ class IonBalance(AbstractBalance):
     by_current: Bool[Array, ""]
     weight: Cells  # w, see above
     instant: Scalar  # stages that are shorter move no ion [s]
+    nearest: Int[Array, "x y z"]  # metal, see `ion_maps`
+    level: Scalar  # thickness of a layer that counts as space charge [m]
     window: tuple[Scalar, Scalar] | None = None  # times within which the drive is read
 
     def storage(self, y: IonState) -> IonState:
@@ -71,7 +74,7 @@ class IonBalance(AbstractBalance):
         return dataclasses.replace(
             nothing,
             fields=dataclasses.replace(nothing.fields, c=gained),
-            electrode=self.model.faradaic(y.passing) - current,
+            electrode=self.model.faradaic(y.fields, y.passing) - current,
             charge=self.model.per_footprint(current),
         )
 
@@ -84,12 +87,24 @@ class IonBalance(AbstractBalance):
         model = self.model
         gained = self._gained(y) if gained is None else gained
         moved = jnp.sum(self.weight * jnp.sum(model.z * gained, 0))
-        passed = model.faradaic(y.passing)
+        passed = model.faradaic(y.fields, y.passing)
         if not model.neutral:
             rising = self._slope(t) / model.thermal_voltage
             moved = moved - self._capacity() * rising
         asked = self.imposed(t) / model.per_footprint(jnp.ones_like(y.charge))
         return jnp.where(self.by_current, asked, passed + moved)
+
+    def jump(self, y: IonState) -> Scalar:
+        """Charge that an imposed voltage takes at once, as without ions [C m⁻²].
+
+        Plating positive, per footprint.
+        """
+        model = self.model
+        if model.neutral:
+            return jnp.zeros_like(y.charge)
+        rise = self.imposed(jnp.zeros_like(y.charge)) / model.thermal_voltage
+        taken = self._capacity() * (rise - y.fields.collector)
+        return jnp.where(self.by_current, 0.0, -model.per_footprint(taken))
 
     def _capacity(self) -> Scalar:
         """Charge of the electrode per potential, without ions, over F c₀ D₀ [m s]."""
@@ -178,11 +193,32 @@ class IonBalance(AbstractBalance):
         return {
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
-            "faradaic_current_density": model.per_footprint(model.faradaic(y.passing)),
+            "faradaic_current_density": model.per_footprint(
+                model.faradaic(y.fields, y.passing)
+            ),
             "layer_thickness": model.layer_thickness(y.fields, y.passing),
             "lowest_of_any_ion": jnp.min(jnp.where(model.in_pore, y.fields.c, jnp.inf)),
             "electrode_charge": y.electrode,
         }
+
+    def begin(self, y0: IonState):
+        if not self.may_be_charged:
+            return None
+        thick = local_thickness(self.model, self.nearest, y0.fields, y0.passing)
+        return thick, jnp.full_like(thick, jnp.inf)
+
+    def remember(self, memory, t, y: IonState, dt, new: IonState):
+        if memory is None:
+            return None
+        before, onset = memory
+        thick = local_thickness(self.model, self.nearest, new.fields, new.passing)
+        found = crossed(self.level, before, thick, t, dt)
+        return thick, jnp.minimum(onset, found)
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether there is a space charge to follow."""
+        return self.model.layered or not self.model.neutral
 
     def during(self, t, dt):
         edge = 1e-6 * dt
@@ -193,6 +229,11 @@ class IonBalance(AbstractBalance):
 
     @property
     def failure(self):
+        if self.model.neutral and not self.model.layered:
+            plates = self.by_current & (self.imposed(self.instant) > 0)
+            return RESULTS.where(
+                plates, RESULTS.ran_out, RESULTS.nonlinear_solve_failed
+            )
         return RESULTS.nonlinear_solve_failed
 
     @property
@@ -212,9 +253,12 @@ def induced(model: IonModel) -> Cells:
         loss = loss + charge
         if surface is not model.counter:
             source = source + charge
-    if model.far is not None:
-        top = model.far * model.square[..., -1]
-        loss = loss.at[..., -1].add(top)
+    for bath in model.baths:
+        at = bath.layer
+        own = bath.way * model.square[..., at]
+        loss = loss.at[..., at].add(own)
+        if at == 0:
+            source = source.at[..., at].add(own)
     zero = jnp.zeros((), dtype)
     operator = DiffusionOperator(None, loss, model.screening, zero)
     hierarchy = build_hierarchy(model.grid, None, loss, model.screening, jnp.float32)
@@ -223,8 +267,8 @@ def induced(model: IonModel) -> Cells:
     return lx.linear_solve(operator, source, solver, state=state, throw=False).value
 
 
-def begin(model: IonModel) -> IonState:
-    """The bulk everywhere, nothing charged."""
-    fields, passing = at_rest(model)
+def begin(model: IonModel, *, mixed: bool = False) -> IonState:
+    """The bulk everywhere, nothing charged; see `at_rest`."""
+    fields, passing = at_rest(model, mixed=mixed)
     none = jnp.zeros_like(model.stern)
     return IonState(fields, passing, none, none)

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import IonCells, IonFields, IonModel
-from depojax.problems.ion_tangent import IonTangent
+from depojax.problems.ion_tangent import BathSlopes, IonTangent
 from depojax.solvers.block_tridiagonal import BlockTridiagonal
 from depojax.solvers.gmres import AbstractPreconditioner
 from depojax.solvers.multigrid import Cycle, build_hierarchy
@@ -214,20 +214,26 @@ class _Losses(eqx.Module):
                 own = surface.into_cells(model.charge_of(surface), none.shape)
                 charge = charge + own
             far_charge = own
-            if model.far is not None:
-                top = model.far * model.square[..., -1]
-                charge = charge.at[..., -1].add(top)
-                far_charge = far_charge.at[..., -1].add(top)
-        plated = z[model.plated]
-        host = plated * tangent.host_share[1]
-        far = plated * local.by_potential - host
-        ions = jnp.zeros_like(local.by_ions)
-        ions = ions.at[model.plated].add(local.by_ions[model.plated])
-        if tangent.bath is not None:
-            by_own, by_phi = tangent.bath.by_own, tangent.bath.by_driving
-            through = jnp.tensordot(jnp.square(z), by_phi, axes=1)
-            far = far.at[..., -1].add(through)
-            ions = ions.at[..., -1].add(by_own)
+            for bath in model.baths:
+                at = bath.layer
+                own = bath.way * model.square[..., at]
+                charge = charge.at[..., at].add(own)
+                if at != 0:
+                    far_charge = far_charge.at[..., at].add(own)
+        reacting = jnp.asarray(model.reacting)
+        host = jnp.tensordot(z[reacting], tangent.host_share[1], axes=1)
+        far = jnp.tensordot(z[reacting], local.by_potential, axes=1) - host
+        ions = jnp.zeros((len(model.charges), *none.shape), none.dtype)
+        for m, k in enumerate(model.reacting):
+            ions = ions.at[k].add(local.by_ions[m, k])
+        for bath in tangent.baths:
+            at = bath.layer
+            through = jnp.tensordot(jnp.square(z), bath.by_driving, axes=1)
+            if at == 0:
+                host = host.at[..., at].add(through)
+            else:
+                far = far.at[..., at].add(through)
+            ions = ions.at[..., at].add(bath.by_own)
         host, far, ions = (
             jnp.where(tangent.still, 0.0, jnp.maximum(k, 0)) for k in (host, far, ions)
         )
@@ -302,18 +308,22 @@ def _column(tangent: IonTangent) -> Column:
     stored = line(tangent.storage)
     own = own.at[:, ions, ions].add(stored[:, None])
     local = tangent.local
-    p = model.plated
-    own = own.at[:, p, :n].add(line(local.by_ions).T)
-    own = own.at[:, p, n].add(line(local.by_potential))
-    if tangent.bath is not None:
-        by_own, by_phi = tangent.bath.by_own[:, 0, 0], tangent.bath.by_driving[:, 0, 0]
-        own = own.at[-1, ions, ions].add(by_own)
-        own = own.at[-1, :n].add(by_phi[:, None] * driving[-1])
+    collector = jnp.zeros((cells, n + 1), dtype)
+    for m, p in enumerate(model.reacting):
+        own = own.at[:, p, :n].add(line(local.by_ions[m]).T)
+        own = own.at[:, p, n].add(line(local.by_potential[m]))
+        collector = collector.at[:, p].add(line(local.by_collector[m]))
+    for bath in tangent.baths:
+        at = bath.layer
+        by_own, by_phi = bath.by_own[:, 0, 0], bath.by_driving[:, 0, 0]
+        own = own.at[at, ions, ions].add(by_own)
+        own = own.at[at, :n].add(by_phi[:, None] * driving[at])
+        if at == 0:
+            collector = collector.at[0, :n].add(-by_phi * driving[0, :, n])
     # Gauss's law.
     volume = line(model.pore_volume)
     z = jnp.asarray(model.charges, dtype)
     own = own.at[:, n, :n].add(-volume[:, None] * z)
-    collector = jnp.zeros((cells, n + 1), dtype)
     if not model.neutral:
         g = of_faces(model.screening.faces[2])
         own = own.at[:, n, n].add(g).at[1:, n, n].add(g[:-1])
@@ -325,10 +335,12 @@ def _column(tangent: IonTangent) -> Column:
             own = own.at[:, n, n].add(line(charge))
             if surface is not counter:
                 collector = collector.at[:, n].add(-line(charge))
-        if model.far is not None:
-            top = (model.far * model.square[..., -1])[0, 0]
-            own = own.at[-1, n, n].add(top)
-    collector = collector.at[:, p].add(line(local.by_collector))
+        for bath in model.baths:
+            at = bath.layer
+            end = (bath.way * model.square[..., at])[0, 0]
+            own = own.at[at, n, n].add(end)
+            if at == 0:
+                collector = collector.at[0, n].add(-end)
     weight = jnp.concatenate([tangent.weight, model.poisson_scale[None]])
     weight = line(weight).T
     own, above, below = (weight[..., None] * k for k in (own, above, below))
@@ -354,15 +366,37 @@ def _column(tangent: IonTangent) -> Column:
 def _of_collector(tangent: IonTangent) -> tuple[Array, Scalar]:
     """The collector's equation: what each cell does in it, and its own potential."""
     model, scale = tangent.model, tangent.model.current_scale
-    z = model.charges[model.plated]
+    z = model.z[jnp.asarray(model.reacting)]
     by_ions, by_potential, by_collector = tangent.host_share
+    by_ions = jnp.sum(z[:, None] * by_ions, 0)
+    by_potential = jnp.sum(z * by_potential, 0)
+    by_collector = jnp.sum(z * by_collector)
     charged = jnp.zeros_like(by_potential)
     for surface in (model.host, model.floor):
         own = model.charge_of(surface) / model.reference_diffusivity / tangent.a
         charged = charged + surface.into_cells(own, by_potential.shape)
-    along = jnp.concatenate([-z * by_ions, -(charged + z * by_potential)[None]])
+    for bath in tangent.baths:
+        if bath.layer == 0:
+            through, by_phi = _of_near(tangent, bath)
+            by_ions = by_ions.at[..., 0].add(through)
+            by_potential = by_potential.at[..., 0].add(by_phi)
+            by_collector = by_collector - jnp.sum(by_phi)
+    if model.near is not None and not model.neutral:
+        own = model.near.way * model.square[..., 0]
+        own = own / model.reference_diffusivity / tangent.a
+        charged = charged.at[..., 0].add(own)
+    along = jnp.concatenate([-by_ions, -(charged + by_potential)[None]])
     along = along[:, 0, 0, :].T
-    corner = jnp.sum(charged) - z * jnp.sum(by_collector)
+    corner = jnp.sum(charged) - by_collector
     imposed = tangent.by_current
     along, corner = tangent.border * along, tangent.border * corner
     return jnp.where(imposed, along, 0.0), jnp.where(imposed, corner, scale)
+
+
+def _of_near(tangent: IonTangent, bath: BathSlopes) -> tuple[Array, Array]:
+    """Charge that leaves into the bath at z = 0, per c_j and per φ."""
+    z = tangent.model.z[..., 0]
+    by_ions, by_driving = z * bath.by_own, z * bath.by_driving
+    if tangent.crowding is not None:
+        by_ions = by_ions + jnp.sum(by_driving, 0) * tangent.crowding[..., 0]
+    return by_ions, jnp.sum(z * by_driving, 0)

@@ -16,6 +16,15 @@ electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern layer of thi
 In a neutral solution φ_w follows from the ions' own balance, see `_neutral_wall`, and
 behind a space charge in closed form from `ion_layers`.
 
+Other ions whose standard potential is known are reduced where the metal is below their
+Nernst potential, behind a double layer that is resolved: as fast as they arrive, and
+nowhere else,
+
+    N_k = max(0, what keeps c_k,w = c° exp(z_k F (φ_s − φ_w + E°₁ − E°_k)/(RT))),
+
+φ_s against the plated ion's metal in c₀. In place of the collector a second bath may
+stand at z = 0, through which all ions pass.
+
 In numbers the unknowns are c_k/c₀ and φF/(RT), c₀ that of the plated ion; currents are
 divided by z F c₀ D₀ of that ion, and equations are written per cell [m].
 """
@@ -25,7 +34,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from depojax._types import Cells, Scalar, as_float, static
+from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import Grid
 from depojax.fv.logarithmic_mean import drift_flux
 from depojax.fv.scharfetter_gummel import bernoulli
@@ -81,6 +90,14 @@ class Electrode(eqx.Module):
         return jnp.zeros(whole, values.dtype).at[..., self.layer].set(values)
 
 
+class Bath(eqx.Module):
+    """Stirred solution beyond the first or the last layer of cells."""
+
+    way: Array  # conductances of the faces into it [m]
+    bulk: Float[Array, " ions"]  # c_k/c₀ [-]
+    layer: int = static()  # 0 or -1, along z
+
+
 class Passing(eqx.Module):
     """What passes the three metal surfaces."""
 
@@ -98,7 +115,7 @@ class IonModel(eqx.Module):
     grid: Grid
     temperature: Scalar  # [K]
     diffusion: Float[Array, " ions"]  # D_k/D₀ [-]
-    bulk: Float[Array, " ions"]  # c_k/c₀ in a bath and at the start [-]
+    bulk: Float[Array, " ions"]  # c_k/c₀ at the start [-]
     room: Float[Array, " ions"]  # N_A a_k³ c₀ [-]
     unit: Scalar  # z F c₀ D₀ of the plated ion [A m-1]
     concentration: Scalar  # c₀ [mol m-3]
@@ -108,14 +125,17 @@ class IonModel(eqx.Module):
     screening: FaceStencil  # λ² times the same, λ² = ε₀ε_r RT/(F²c₀) [m³]
     square: Cells  # λ² of the cells [m²]
     fixed_charge: Cells  # ρ/(F c₀) [-]
-    far: Array | None  # conductances of the top faces to a bath [m]
+    far: Bath | None  # at φ = 0
+    near: Bath | None  # in place of the collector, at its potential
     host: Electrode
     floor: Electrode
     counter: Electrode
     stern: Scalar  # thickness of the Stern layer λ_S [m]
+    held: Float[Array, " side"]  # c_k,w/c₀ of side reactions at φ_s = φ_w [-]
     in_pore: Bool[Array, "x y z"]
     charges: tuple[int, ...] = static()
     plated: int = static()  # which of the ions
+    side: tuple[int, ...] = static()  # others that may be reduced
     neutral: bool = static()
     layered: bool = static()  # neutral, but for a layer at the metal in closed form
     crowded: bool = static()  # ions take up room
@@ -145,6 +165,16 @@ class IonModel(eqx.Module):
         return self.pore_volume / self.reference_diffusivity
 
     @property
+    def baths(self) -> tuple[Bath, ...]:
+        """Those there are."""
+        return tuple(bath for bath in (self.near, self.far) if bath is not None)
+
+    @property
+    def reacting(self) -> tuple[int, ...]:
+        """Ions that the metal takes: the plated one, and those it may take."""
+        return (self.plated, *self.side)
+
+    @property
     def surfaces(self) -> tuple[Electrode, Electrode, Electrode]:
         """Host, open collector, counter electrode."""
         return self.host, self.floor, self.counter
@@ -167,8 +197,8 @@ class IonModel(eqx.Module):
         for surface in self.surfaces:
             way = jnp.where(surface.area > 0, surface.area / surface.reach, 0.0)
             own = own + surface.into_cells(way, own.shape)
-        if self.far is not None:
-            own = own.at[..., -1].add(self.far)
+        for bath in self.baths:
+            own = own.at[..., bath.layer].add(bath.way)
         per_ion = self.diffusion[:, None, None, None] * own + self.storage / a
         return jax.lax.stop_gradient(self.current_scale / self._safe(per_ion))
 
@@ -179,6 +209,10 @@ class IonModel(eqx.Module):
             own = self.charge_of(surface) / self.reference_diffusivity / a
             own = own + self.charges[self.plated] ** 2 * surface.area / surface.reach
             steep = steep + jnp.sum(jnp.where(surface.area > 0, own, 0.0))
+        if self.near is not None:
+            own = self.near.way * self.square[..., 0] / self.reference_diffusivity / a
+            carried = jnp.sum(self.z[:, 0, 0, 0] ** 2 * self.diffusion * self.near.bulk)
+            steep = steep + jnp.sum(own + carried * self.near.way)
         return jax.lax.stop_gradient(self.current_scale / steep)
 
     def _safe(self, values: Array) -> Array:
@@ -211,13 +245,14 @@ class IonModel(eqx.Module):
         """N h/D between two places, for their c_k and the rise of Φ_k from one on."""
         # Where others stay at equilibrium, as they do exactly by either flux, that of
         # the plated ion is exact.
-        if self.neutral and ion == self.plated:
+        if self.neutral and ion == self.plated and self.near is None:
             return drift_flux(here, there, rise)
         up = bernoulli(rise)
         return here * up - there * (up + rise)
 
-    def outflow(self, c: IonCells, potential: Cells) -> IonCells:
+    def outflow(self, x: IonFields) -> IonCells:
         """What leaves each cell to the cells around it, of every ion [m]."""
+        c, potential = x.c, x.potential
         shape, periodic = self.grid.shape, self.grid.periodic
         phi = self.driving(c, potential)
 
@@ -237,23 +272,33 @@ class IonModel(eqx.Module):
         each = zip(c, phi, self.diffusion, strict=True)
         out = [one(ion, *own) for ion, own in enumerate(each)]
         out = jnp.stack(out)
-        if self.far is None:
-            return out
-        return out.at[..., -1].add(self.into_bath(c[..., -1], phi[..., -1]))
+        for bath in self.baths:
+            at = bath.layer
+            leaves = self.into_bath(bath, c[..., at], phi[..., at], x.collector)
+            out = out.at[..., at].add(leaves)
+        return out
 
-    def into_bath(self, c: Array, phi: Array) -> Array:
-        """What leaves the top cells into a bath at φ = 0 [m]."""
+    def into_bath(self, bath: Bath, c: Array, phi: Array, collector: Scalar) -> Array:
+        """What leaves the cells before a bath into it [m]."""
         outside = jnp.zeros_like(phi[0])
         if self.crowded:
-            outside = outside - jnp.log(1 - jnp.sum(self.room * self.bulk))
+            outside = outside - jnp.log(1 - jnp.sum(self.room * bath.bulk))
+        held = collector if bath.layer == 0 else 0.0
         flux = [
-            self.flux(ion, own, bulk + 0 * own, outside - drive)
-            for ion, (own, bulk, drive) in enumerate(
-                zip(c, self.bulk, phi, strict=True)
+            self.flux(ion, own, bulk + 0 * own, z * held + outside - drive)
+            for ion, (own, bulk, drive, z) in enumerate(
+                zip(c, bath.bulk, phi, self.charges, strict=True)
             )
         ]
-        g = self.diffusion[:, None, None] * as_float(self.far)
-        return g * jnp.stack(flux)
+        return self.diffusion[:, None, None] * bath.way * jnp.stack(flux)
+
+    def into_near(self, x: IonFields) -> Scalar:
+        """Charge that leaves into the bath at z = 0, over F c₀ D₀ [m]."""
+        if self.near is None:
+            return jnp.zeros_like(x.collector)
+        phi = self.driving(x.c, x.potential)[..., 0]
+        flux = self.into_bath(self.near, x.c[..., 0], phi, x.collector)
+        return jnp.sum(self.z[..., 0] * flux)
 
     def passing(
         self, x: IonFields, guess: Passing | None = None, known: Passing | None = None
@@ -296,7 +341,7 @@ class IonModel(eqx.Module):
             at, G, psi = phi, number * fall, drop + 1 / z
             if isinstance(surface.kinetics, Reversible):
                 # φ_s − φ_w = ln(c_w)/z: no current is needed to know c_w.
-                held = self._reference(surface.kinetics) / c0
+                held = self.reference(surface.kinetics) / c0
                 rise = (metal - phi - jnp.log(wet / held) / z) / psi
                 wall = wet * jnp.exp(jnp.minimum(rise, _MOST))
                 current = jnp.where(surface.area > 0, (wet - wall) / G, 0.0)
@@ -310,7 +355,7 @@ class IonModel(eqx.Module):
             # The ion's flux over the half cell, solved for the ions at the wall.
             wet = jnp.maximum(c[k] * jnp.exp(-w), _LEAST)
             G, psi = number / (up + w), 1.0 / z
-        reference = self._reference(surface.kinetics)
+        reference = self.reference(surface.kinetics)
         driving = scale * (metal - at - jnp.log(c0 * wet / reference) / z)
         return at_wall(
             surface.kinetics,
@@ -326,7 +371,7 @@ class IonModel(eqx.Module):
 
     def _held(self, surface: Electrode, c: Array, stern: Array, up: Array, w: Array):
         """A reversible electrode keeps the ions behind its Stern layer."""
-        held = self._reference(surface.kinetics) / self.concentration
+        held = self.reference(surface.kinetics) / self.concentration
         held = held * jnp.exp(self.charges[self.plated] * stern)
         flux = self.diffusion[self.plated] * (c * up - held * (up + w))
         current = jnp.where(surface.area > 0, self.unit * flux / surface.reach, 0.0)
@@ -359,28 +404,25 @@ class IonModel(eqx.Module):
     def _layer_of(self, surface: Electrode) -> tuple[Array, Array]:
         """Cations that an electrode holds [c₀], and λ² before it [m²]."""
         z = self.charges[self.plated]
-        held = self._reference(surface.kinetics) / self.concentration
+        held = self.reference(surface.kinetics) / self.concentration
         square = surface.of(self.square) / z**2
         return jnp.broadcast_to(held, square.shape), square
 
-    def layers(self, x: IonFields, passing: Passing) -> tuple[Array, Array, Array]:
-        """Of closed-form layers: thickness [m], and fields of host and collector [m⁻¹].
-
-        Mean over the plated area.
-        """
-        total = area = jnp.zeros_like(x.collector)
-        fields = []
+    def layers(
+        self, x: IonFields, passing: Passing
+    ) -> tuple[Array, Array, Array, Array]:
+        """Of closed-form layers at host and collector: thickness [m], field [m⁻¹]."""
+        thicknesses, fields = [], []
         for surface, wall in ((self.host, passing.host), (self.floor, passing.floor)):
             c = jnp.maximum(surface.of(x.c[self.plated]), _LEAST)
             held, square = self._layer_of(surface)
             per_fall = 2 * self.diffusion[self.plated] * self.unit / surface.reach
             fall = wall.current / per_fall
             thick, field = layer_before_metal(fall, c, held, surface.reach, square)
-            total = total + jnp.sum(surface.area * thick)
-            area = area + jnp.sum(surface.area)
+            thicknesses.append(jnp.where(surface.area > 0, thick, 0.0))
             sign = -self.charges[self.plated] / self.charges[self.plated] ** 2
             fields.append(jnp.where(surface.area > 0, sign * field, 0.0))
-        return total / area, fields[0], fields[1]
+        return thicknesses[0], thicknesses[1], fields[0], fields[1]
 
     def _neutral_wall(self, c: Array) -> tuple[Array, Array]:
         """How the wall of a neutral solution differs from the cell before it.
@@ -398,7 +440,7 @@ class IonModel(eqx.Module):
         others = jnp.maximum(jnp.sum(squares * wet, 0) - own, _LEAST)
         return others / (others + own), own / others / z[self.plated]
 
-    def _reference(self, kinetics: AbstractKinetics) -> Scalar:
+    def reference(self, kinetics: AbstractKinetics) -> Scalar:
         """c at which metal and solution have one potential [mol m⁻³]."""
         if isinstance(kinetics, Reversible) and kinetics.concentration is not None:
             return kinetics.concentration
@@ -422,17 +464,52 @@ class IonModel(eqx.Module):
         for surface in (self.host, self.floor):
             across = x.collector - surface.of(x.potential)
             total = total + jnp.sum(self.charge_of(surface) * across)
+        if self.near is not None and not self.neutral:
+            across = x.collector - x.potential[..., 0]
+            total = total + jnp.sum(self.near.way * self.square[..., 0] * across)
         return total / self.reference_diffusivity
+
+    def side_currents(self, x: IonFields) -> list[tuple[Array, Array]]:
+        """What host and open collector take of the ions of side reactions [m].
+
+        Per cell, over D₀ c₀ F.
+        """
+        return [
+            (
+                self._taken_aside(self.host, n, k, x),
+                self._taken_aside(self.floor, n, k, x),
+            )
+            for n, k in enumerate(self.side)
+        ]
+
+    def _taken_aside(self, surface: Electrode, n: int, k: int, x: IonFields) -> Array:
+        if isinstance(surface.kinetics, Blocking):
+            return jnp.zeros_like(surface.area)
+        z, metal = self.charges[k], x.collector
+        c, phi = surface.of(x.c[k]), surface.of(x.potential)
+        at = metal - (metal - phi) * self.stern_share(surface)
+        held = self.held[n] * (
+            self.reference(surface.kinetics) / self.concentration
+        ) ** (z / self.charges[self.plated])
+        held = held * jnp.exp(jnp.clip(z * (metal - at), -_MOST, _MOST))
+        w = z * (at - phi)
+        up = bernoulli(w)
+        flux = jnp.maximum(c * up - held * (up + w), 0.0)
+        way = jnp.where(surface.area > 0, surface.area / surface.reach, 0.0)
+        return self.diffusion[k] * way * flux
 
     def balances(self, x: IonFields, passing: Passing) -> tuple[IonCells, Cells]:
         """What each cell loses of every ion [m], and Gauss's law [m³]."""
         shape = self.grid.shape
-        lost = self.outflow(x.c, x.potential)
+        lost = self.outflow(x)
         taken = sum(
             surface.into_cells(surface.area * wall.current, shape) / self.unit
             for surface, wall in zip(self.surfaces, passing, strict=True)
         )
         lost = lost.at[self.plated].add(taken)
+        for k, (host, floor) in zip(self.side, self.side_currents(x), strict=True):
+            aside = host + self.floor.into_cells(floor, shape)
+            lost = lost.at[k].add(aside)
         charge = jnp.sum(self.z * x.c, 0) + self.fixed_charge
         if self.neutral:
             return lost, -self.pore_volume * charge
@@ -450,36 +527,59 @@ class IonModel(eqx.Module):
         ):
             own = self.charge_of(surface) * (surface.of(potential) - metal)
             out = out + surface.into_cells(own, shape)
-        if self.far is not None:
-            top = self.far * self.square[..., -1] * potential[..., -1]
-            out = out.at[..., -1].add(top)
+        for bath in self.baths:
+            at = bath.layer
+            rise = potential[..., at] - (working if at == 0 else 0.0)
+            out = out.at[..., at].add(bath.way * self.square[..., at] * rise)
         return out
 
     def layer_thickness(self, x: IonFields, passing: Passing) -> Scalar:
         """Of the space charge: volume where it rules, per plated area [m].
 
+        Per footprint where nothing is plated.
+        """
+        area = jnp.sum(self.host.area) + jnp.sum(self.floor.area)
+        area = jnp.where(area > 0, area, self.grid.footprint)
+        if self.layered:
+            host, floor = self.layers(x, passing)[:2]
+            volume = jnp.sum(self.host.area * host) + jnp.sum(self.floor.area * floor)
+            return volume / area
+        return jnp.sum(self.charged_volume(x)) / area
+
+    def charged_volume(self, x: IonFields) -> Cells:
+        """Of cells where a space charge rules [m³].
+
         That is where ions of one sign have more than half of all charges to themselves
         (from 0.4 to 0.6 a growing part of the volume counts).
         """
-        if self.layered:
-            return self.layers(x, passing)[0]
         charge = jnp.abs(jnp.sum(self.z * x.c, 0) + self.fixed_charge)
         all_charges = jnp.sum(jnp.abs(self.z) * x.c, 0)
         share = charge / jnp.where(all_charges > 0, all_charges, 1.0)
         counted = jnp.clip((share - _MIXED) / (_ALONE - _MIXED), 0.0, 1.0)
-        area = jnp.sum(self.host.area) + jnp.sum(self.floor.area)
-        return jnp.sum(counted * self.pore_volume) / area
+        return counted * self.pore_volume
 
-    def faradaic(self, passing: Passing) -> Scalar:
-        """Charge that the working electrode takes from ions, over F c₀ D₀ [m]."""
+    def faradaic(self, x: IonFields, passing: Passing) -> Scalar:
+        """Charge that the working electrode takes from ions, over F c₀ D₀ [m].
+
+        Or that passes into the bath in its place.
+        """
+        return jnp.sum(self.by_ion(x, passing)) + self.into_near(x)
+
+    def by_ion(self, x: IonFields, passing: Passing) -> Array:
+        """Charge that each of `reacting` brings, over F c₀ D₀ [m]."""
         host, floor = (
             jnp.sum(surface.area * wall.current)
             for surface, wall in zip(
                 (self.host, self.floor), (passing.host, passing.floor), strict=True
             )
         )
-        return self.charges[self.plated] * (host + floor) / self.unit
+        own = self.charges[self.plated] * (host + floor) / self.unit
+        aside = [
+            self.charges[k] * (jnp.sum(host) + jnp.sum(floor))
+            for k, (host, floor) in zip(self.side, self.side_currents(x), strict=True)
+        ]
+        return jnp.stack([own, *aside])
 
-    def per_footprint(self, current: Scalar) -> Scalar:
+    def per_footprint(self, current: Array) -> Array:
         """A current over F c₀ D₀ [m] as a current density [A m⁻²]."""
         return current * (self.unit / self.charges[self.plated] / self.grid.footprint)

@@ -49,7 +49,7 @@ class IonStage(AbstractSystem):
         ions = jnp.where(self.still, scale * (x.c - self.known / safe), ions)
         bulk = model.bulk[:, None, None, None]
         charged = (model.electrode_charge(x) - self.charge) / self.a
-        passed = model.faradaic(inner) - charged
+        passed = model.faradaic(x, inner) - charged
         asked = self.drive.value / model.per_footprint(jnp.ones_like(self.a))
         return IonFields(
             jnp.where(model.in_pore, ions, scale * (x.c - bulk)),
@@ -76,12 +76,19 @@ class IonStage(AbstractSystem):
         return eqx.tree_at(lambda f: f.c, step, jnp.maximum(step.c, least))
 
 
-def at_rest(model: IonModel) -> tuple[IonFields, Passing]:
-    """The bulk everywhere, no potentials; nothing passes."""
+def at_rest(model: IonModel, *, mixed: bool = False) -> tuple[IonFields, Passing]:
+    """The bulk everywhere, no potentials; nothing passes.
+
+    Between two baths each fills its half; where `mixed`, one goes over into the other.
+    """
     none = jnp.zeros_like(model.pore_volume)
-    fields = IonFields(
-        model.bulk[:, None, None, None] + none, none, jnp.zeros_like(model.stern)
-    )
+    c = model.bulk[:, None, None, None] + none
+    if model.near is not None and model.far is not None:
+        near, far = (b.bulk[:, None, None, None] for b in (model.near, model.far))
+        height = model.grid.centers[2] / model.grid.lengths[2]
+        share = height if mixed else jnp.where(height > 0.5, 1.0, 0.0)
+        c = near + (far - near) * share + none
+    fields = IonFields(c, none, jnp.zeros_like(model.stern))
     return fields, jax.lax.stop_gradient(model.passing(fields))
 
 

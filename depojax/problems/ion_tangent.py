@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Scalar
-from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
+from depojax._types import Cells, Scalar, static
+from depojax.problems.ion_model import Bath, IonCells, IonFields, IonModel, Passing
 from depojax.solvers.stencil import (
     Padded,
     interior,
@@ -38,18 +38,19 @@ class IonFaces(eqx.Module):
 
 
 class Local(eqx.Module):
-    """What depends on a cell's own fields alone [m]."""
+    """What depends on a cell's own fields alone, for each reacting ion [m]."""
 
-    by_ions: Array  # of the plated ion's balance, per c_j: (ions, x, y, z)
-    by_potential: Cells
-    by_collector: Cells
+    by_ions: Array  # of its balance, per c_j: (reacting, ions, x, y, z)
+    by_potential: Array  # (reacting, x, y, z)
+    by_collector: Array
 
 
 class BathSlopes(eqx.Module):
-    """Of what leaves the top cells into a bath [m]."""
+    """Of what leaves the cells before a bath into it [m]."""
 
     by_own: Array  # per c_k: (ions, x, y)
     by_driving: Array  # per Φ_k
+    layer: int = static()
 
 
 class IonTangent(eqx.Module):
@@ -59,7 +60,7 @@ class IonTangent(eqx.Module):
     faces: tuple[IonFaces | None, IonFaces | None, IonFaces | None]  # None: one cell
     local: Local
     host_share: tuple[Array, Array, Array]  # of `local` that the working electrode has
-    bath: BathSlopes | None
+    baths: tuple[BathSlopes, ...]
     crowding: IonCells | None  # ∂Φ/∂c_j
     storage: Cells  # over a [m]
     weight: IonCells  # of the ions' equations
@@ -71,12 +72,12 @@ class IonTangent(eqx.Module):
     def __call__(self, x: IonFields) -> IonFields:
         """J x."""
         model, scale = self.model, self.model.current_scale
-        ions = self._outflow(x.c, self._driving(x.c, x.potential))
+        ions = self._outflow(x)
         ions = ions + self.storage * x.c
-        taken = jnp.sum(self.local.by_ions * x.c, 0)
+        taken = jnp.sum(self.local.by_ions * x.c, 1)
         taken = taken + self.local.by_potential * x.potential
         taken = taken + self.local.by_collector * x.collector
-        ions = ions.at[model.plated].add(taken)
+        ions = ions.at[jnp.asarray(model.reacting)].add(taken)
         ions = self.weight * ions
         ions = jnp.where(self.still, scale * x.c, ions)
         charge = -model.pore_volume * jnp.sum(model.z * x.c, 0)
@@ -94,10 +95,23 @@ class IonTangent(eqx.Module):
 
     def _current(self, x: IonFields) -> Scalar:
         by_ions, by_potential, by_collector = self.host_share
-        taken = jnp.sum(by_ions * x.c) + jnp.sum(by_potential * x.potential)
-        taken = taken + jnp.sum(by_collector) * x.collector
+        z = self.model.z[jnp.asarray(self.model.reacting)]
+        taken = jnp.sum(z[:, None] * by_ions * x.c)
+        taken = taken + jnp.sum(z * by_potential * x.potential)
+        taken = taken + jnp.sum(z * by_collector) * x.collector
+        for bath in self.baths:
+            if bath.layer == 0:
+                taken = taken + jnp.sum(self.model.z[..., 0] * self._through(bath, x))
         charged = self.model.electrode_charge(x) / self.a
-        return self.model.charges[self.model.plated] * taken - charged
+        return taken - charged
+
+    def _through(self, bath: BathSlopes, x: IonFields) -> Array:
+        """What leaves into a bath [m]."""
+        at = bath.layer
+        rise = self._driving(x.c, x.potential)[..., at]
+        if at == 0:
+            rise = rise - self.model.z[..., 0] * x.collector
+        return bath.by_own * x.c[..., at] + bath.by_driving * rise
 
     def _driving(self, c: IonCells, potential: Cells) -> IonCells:
         phi = self.model.z * potential
@@ -105,7 +119,8 @@ class IonTangent(eqx.Module):
             return phi
         return phi + jnp.sum(self.crowding * c, 0)
 
-    def _outflow(self, c: IonCells, phi: IonCells) -> IonCells:
+    def _outflow(self, x: IonFields) -> IonCells:
+        c, phi = x.c, self._driving(x.c, x.potential)
         model, shape = self.model, self.model.grid.shape
         periodic = model.grid.periodic
         out = []
@@ -123,10 +138,9 @@ class IonTangent(eqx.Module):
                 total = total + rows(flux) - neighbour(flux, axis, -1, shape)
             out.append(interior(stored(total), shape))
         flows = jnp.stack(out)
-        if self.bath is None:
-            return flows
-        top = self.bath.by_own * c[..., -1] + self.bath.by_driving * phi[..., -1]
-        return flows.at[..., -1].add(top)
+        for bath in self.baths:
+            flows = flows.at[..., bath.layer].add(self._through(bath, x))
+        return flows
 
 
 def ion_tangent(
@@ -151,19 +165,12 @@ def ion_tangent(
             for ion, own in enumerate(zip(x.c, phi, model.diffusion, strict=True))
         ]
         faces.append(jax.tree.map(lambda *each: jnp.stack(each), *parts))
-    bath = None
-    if model.far is not None:
-        c, drive = x.c[..., -1], phi[..., -1]
-        one, none = jnp.ones_like(c), jnp.zeros_like(c)
-        by_own = jax.jvp(model.into_bath, (c, drive), (one, none))[1]
-        by_driving = jax.jvp(model.into_bath, (c, drive), (none, one))[1]
-        bath = BathSlopes(by_own, by_driving)
     return IonTangent(
         model=model,
         faces=(faces[0], faces[1], faces[2]),
         local=local,
         host_share=host_share,
-        bath=bath,
+        baths=tuple(_bath_slopes(model, bath, x, phi) for bath in model.baths),
         crowding=model.crowding(x.c),
         storage=model.storage / a,
         weight=model.ion_scale(a),
@@ -172,6 +179,20 @@ def ion_tangent(
         still=still,
         by_current=by_current,
     )
+
+
+def _bath_slopes(
+    model: IonModel, bath: Bath, x: IonFields, phi: IonCells
+) -> BathSlopes:
+    c, drive = x.c[..., bath.layer], phi[..., bath.layer]
+    one, none = jnp.ones_like(c), jnp.zeros_like(c)
+
+    def leaves(c, drive):
+        return model.into_bath(bath, c, drive, x.collector)
+
+    by_own = jax.jvp(leaves, (c, drive), (one, none))[1]
+    by_driving = jax.jvp(leaves, (c, drive), (none, one))[1]
+    return BathSlopes(by_own, by_driving, bath.layer)
 
 
 def _face_slopes(
@@ -198,17 +219,22 @@ def _face_slopes(
 
 
 def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
-    """Slopes of what the surfaces take of the plated ion; and the host's part."""
+    """Slopes of what the surfaces take of reacting ions; and the host's part."""
     shape, n = model.grid.shape, len(model.charges)
 
     def taken(c: IonCells, potential: Cells, collector: Scalar):
         fields = IonFields(c, potential, collector)
-        return [
+        host, floor, counter = (
             surface.into_cells(surface.area * wall.current, shape) / model.unit
             for surface, wall in zip(
                 model.surfaces, model.passing(fields, known=passing), strict=True
             )
+        )
+        aside = [
+            host + model.floor.into_cells(floor, shape)
+            for host, floor in model.side_currents(fields)
         ]
+        return jnp.stack([host + floor, *aside]), counter
 
     at = (x.c, x.potential, x.collector)
     directions = jnp.eye(n + 2, dtype=x.c.dtype)
@@ -216,10 +242,9 @@ def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
     def along(way: Array):
         dc = jnp.broadcast_to(way[:n, None, None, None], x.c.shape)
         dp = jnp.broadcast_to(way[n], x.potential.shape)
-        host, floor, counter = jax.jvp(taken, at, (dc, dp, way[n + 1]))[1]
-        return host + floor, counter
+        return jax.jvp(taken, at, (dc, dp, way[n + 1]))[1]
 
-    working, counter = jax.vmap(along)(directions)
-    every = working + counter
-    local = Local(every[:n], every[n], every[n + 1])
-    return local, (working[:n], working[n], working[n + 1])
+    working, counter = jax.vmap(along, out_axes=(1, 0))(directions)
+    every = working.at[0].add(counter)
+    local = Local(every[:, :n], every[:, n], every[:, n + 1])
+    return local, (working[:, :n], working[:, n], working[:, n + 1])

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from depojax._checks import check_range, refuse
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, is_traced
+from depojax.physics.ions import MultiIonElectrolyte
 from depojax.problems.cell import Cell
 from depojax.problems.currents import ConstantCurrent, as_current
 from depojax.problems.depletion import depletion_times
@@ -38,6 +39,7 @@ from depojax.problems.salt_balance import (
 )
 from depojax.problems.sand_coupled import coupled_sand_time, goes_its_own_way
 from depojax.problems.sand_solution import NEARLY, SandSolution
+from depojax.problems.space_charge import limiting_current_of_ions
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import History, Steps, integrate
 
@@ -108,6 +110,10 @@ def sand_time(
         )
     if run_on is not None:
         check_range("run_on", run_on, 1.0, 1e3, open_low=True)
+    if steps is not None and not isinstance(steps, Steps):
+        raise refuse(
+            "steps", "a depojax.Steps", repr(steps), "As Steps(tolerance=1e-5)."
+        )
     end = as_float(jnp.inf if max_time is None else max_time)
     tolerance = _linear_tolerance(cell, linear_tolerance)
     steps = Steps() if steps is None else steps
@@ -160,6 +166,8 @@ def limiting_current(
     The steady state under even plating, scaled until the lowest wall concentration is
     zero. In a gap L between metal electrodes it is 2 z₊ν₊F D c₀ / ((1 − t₊) L). Zero
     for a blocked or half-infinite far side, where every current depletes in the end.
+    Where ions are told one by one (`MultiIonElectrolyte`) it is what a neutral solution
+    carries to a metal at which nothing is left of the plated ion, wherever that is.
 
     Raises `SolveError` when the steady solve fails.
     """
@@ -168,6 +176,8 @@ def limiting_current(
     share = _share(depleted_share)
     if not can_be_steady(cell):
         return jnp.zeros((), cell.scaffold.pore_fraction.dtype)
+    if isinstance(cell.electrolyte, MultiIonElectrolyte):
+        return limiting_current_of_ions(cell)
     tolerance = _linear_tolerance(cell, linear_tolerance)
     value, good = _limiting_current(cell, tolerance, share)
     if not is_traced(good) and not bool(good):

@@ -33,8 +33,8 @@ from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Run, Steps, integrate
 
 _SURFACES = ("host", "collector", "counter")
-_BARE = 1e-3  # charge of a deposit that is none [C m-2]
-_REST = 1e-3  # of a deposit, that is left where stripping an imposed current ends
+BARE = 1e-3  # charge of a deposit that is none [C m-2]
+REST = 1e-3  # of a deposit, that is left where stripping an imposed current ends
 
 
 class Simulation(eqx.Module):
@@ -134,9 +134,9 @@ def simulate(
     over = jnp.asarray(False)
     report = report_progress if progress else None
     for index, step in enumerate(protocol):
-        with _bar(index, protocol) if progress else contextlib.nullcontext():
+        with step_bar(index, protocol) if progress else contextlib.nullcontext():
             balance, run, margins, bare = _run_step(
-                model, _plain(step), state, over, chosen_steps, report
+                model, plain_step(step), state, over, chosen_steps, report
             )
             if progress:
                 jax.effects_barrier()
@@ -193,7 +193,7 @@ def _check_start(start: Simulation, cell: Cell, rest: CellState) -> None:
             )
 
 
-def _bar(index: int, protocol: Protocol) -> contextlib.AbstractContextManager[None]:
+def step_bar(index: int, protocol: Protocol) -> contextlib.AbstractContextManager[None]:
     """A progress bar with the step in hand; by time, or by what else may end it."""
     step = protocol[index]
     words = textwrap.shorten(str(step), 48, placeholder=" …")
@@ -204,7 +204,7 @@ def _bar(index: int, protocol: Protocol) -> contextlib.AbstractContextManager[No
     )
 
 
-class _PlainStep(eqx.Module):
+class PlainStep(eqx.Module):
     """A step without its name, so that steps alike share one program."""
 
     drive: AbstractWaveform
@@ -213,12 +213,13 @@ class _PlainStep(eqx.Module):
     end_time: Scalar
 
 
-def _plain(step: Step) -> _PlainStep:
+def plain_step(step: Step) -> PlainStep:
+    """A step as it is solved: with depletion among its conditions where need be."""
     stops = tuple(_met(stop) for stop in step.stops if stop.kind != "time")
     # Beyond depletion an imposed current has no solution.
     if step.mode == "current" and all(stop.kind != "depletion" for stop in stops):
         stops += (_met(Until.depletion()),)
-    return _PlainStep(
+    return PlainStep(
         step.drive, jnp.asarray(step.mode == "current"), stops, step.end_time
     )
 
@@ -249,21 +250,22 @@ def _discrete_cell(cell: Cell, places: int | None) -> CellModel:
 
 
 @compiled_quickly
-def _parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
+def parts_of_voltage(model: CellModel, state: CellState) -> dict[str, Scalar]:
+    """Parts of the collector's potential [V], compiled."""
     return voltage_parts(model, state)
 
 
 @compiled_quickly
-def _run_step(model, step: _PlainStep, state: CellState, over, steps, report):
+def _run_step(model, step: PlainStep, state: CellState, over, steps, report):
     balance = CoupledBalance(
         model, step.drive, step.by_current, step.stops, state.charge
     )
     # A current cannot be stripped from nothing.
     left = jax.lax.stop_gradient(balance.deposit_left(state))
     first = step.drive.value(jnp.zeros_like(left))
-    bare = step.by_current & (first < 0) & (left <= _BARE)
+    bare = step.by_current & (first < 0) & (left <= BARE)
     if model.host.deposit is not None:
-        stop = Until.stripped(jnp.maximum(_REST * left, _BARE))
+        stop = Until.stripped(jnp.maximum(REST * left, BARE))
         balance = dataclasses.replace(balance, stops=(*balance.stops, stop))
     end_time = jnp.where(over | bare, 0.0, step.end_time)
     run = integrate(balance, state, end_time, steps, report=report)
@@ -321,7 +323,7 @@ def _solution(
         results = RESULTS.where(run.result == RESULTS.successful, results, run.result)
     begun_charge = jnp.zeros_like(state.charge) if start is None else start.charge
     charges = jnp.stack([begun_charge, *(run.state.charge for run in runs)])
-    parts = [_parts(model, run.state) for run in runs]
+    parts = [parts_of_voltage(model, run.state) for run in runs]
     counts = jnp.sum(jnp.stack([run.iterations for run in runs]), 0)
     return Simulation(
         time=begun + time,

@@ -24,12 +24,14 @@ from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
 from depojax.fv.grid import along
 from depojax.physics.film import Film
-from depojax.physics.ions import MultiIonElectrolyte
+from depojax.physics.ions import STANDARD_CONCENTRATION, MultiIonElectrolyte
 from depojax.physics.kinetics import Blocking, Reversible
 from depojax.problems.cell import Cell
+from depojax.problems.cell_assembly import collector_area, onto
 from depojax.problems.ion_assembly import ion_model
 from depojax.problems.ion_balance import IonBalance, IonState, begin, induced
-from depojax.problems.ion_model import IonModel
+from depojax.problems.ion_maps import local_thickness, nearest_metal
+from depojax.problems.ion_model import IonFields, IonModel
 from depojax.problems.ion_stage import IonDrive
 from depojax.problems.ion_steady import Place, steady_state
 from depojax.problems.magnitudes import a_time, a_voltage, check_size, one_number
@@ -43,6 +45,11 @@ _COARSE = 2.0  # Debye lengths that the cells at the metal may be thick at most
 _THICK = 10.0  # Debye lengths that a half cell with a layer in it has at least
 _INSTANT = 1e-4  # time to follow a jump, of that in which ions cross the thinnest cell
 _FIRST = 0.1  # first step, of the same
+# Kept of a run at every step, and of a steady state once.
+_KEPT = ("voltage", "current_density", "layer_thickness", "lowest_of_any_ion")
+_AT_LIMIT = 30.0  # voltage at which a neutral solution is at its limit [RT/(zF)]
+_NEARLY = 1 - 1e-6  # share of the limit, up to which a current may be beyond it
+_LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
 _ONSET = 5.0  # Debye lengths, beyond which a layer is more than a double layer
 
 
@@ -64,7 +71,11 @@ class SpaceCharge(eqx.Module):
     collector_field: Array  # the same at the open collector [V m-1]
     local_current_density: Cells  # of the reaction on the host [A m-2]
     collector_current_density: Array  # of that on the open collector [A m-2]
+    ion_current_density: Float[Array, " ions"]  # reactions of each, per footprint
+    reduction_margin: Float[Array, " ions"]  # lowest E − E_k on the metal [V]
     layer_thickness: Scalar  # of the space charge, volume per plated area [m]
+    local_layer_thickness: Cells  # the same at each place on the metal, else 0 [m]
+    local_onset_time: Cells  # of a space charge there; inf if none has set in [s]
     charge: Scalar  # passed per footprint during the run [C m-2]
     end_time: Scalar  # [s]; inf: a steady state
     time: Float[Array, " n"]  # [s]
@@ -72,6 +83,8 @@ class SpaceCharge(eqx.Module):
     current_density_history: Float[Array, " n"]  # [A m-2]
     layer_thickness_history: Float[Array, " n"]  # [m]
     lowest_concentration: Float[Array, " n"]  # of any ion [mol m-3]
+    # Of a neutral solution that was asked for more, else NaN [A m-2].
+    limiting_current: Scalar
     debye_length: Scalar  # of the bulk [m]
     newton_steps: Int[Array, ""]  # of all stages
     most_newton_steps: Int[Array, ""]  # of one step towards the steady state
@@ -82,6 +95,25 @@ class SpaceCharge(eqx.Module):
     state: IonState  # to go on from
     ions: tuple[str, ...] = static()
     electroneutral: bool = static()
+
+    @property
+    def message(self) -> str:
+        """What came out, in a sentence."""
+        if bool(self.result != RESULTS.successful):
+            words = str(RESULTS[self.result])
+            limit = float(self.limiting_current)
+            if np.isfinite(limit):
+                return f"{words} The limit is {limit / 10:.4g} mA/cm2."
+            if bool(self.result == RESULTS.ran_out):
+                return f"{words} That was after {float(self.end_time):.5g} s."
+            return words
+        if np.isinf(float(self.end_time)):
+            return "A steady state."
+        words = f"Done, after {float(self.end_time):.5g} s"
+        onset = float(self.onset_time)
+        if np.isfinite(onset):
+            return f"{words}; a space charge set in after {onset:.5g} s."
+        return f"{words}."
 
     @property
     def onset_time(self) -> Scalar:
@@ -112,6 +144,25 @@ class SpaceCharge(eqx.Module):
         """
         mobility = _anion_mobility(self.cell.ions)
         return mobility * jnp.sqrt(jnp.sum(self.electric_field**2, 0))
+
+    @property
+    def dendrite_velocity(self) -> Cells:
+        """μ_a i/κ: how fast dendrites grow from each place on the metal [m s⁻¹].
+
+        |μ_a E| of the field that carries the local current density through fresh,
+        neutral solution, t_a J/(|z_a| F c_a) (Chazalviel): a front runs as fast as
+        anions leave. It starts when `local_onset_time` has come. 0 where nothing is
+        plated.
+        """
+        cell = self.cell
+        area = onto(cell.grid, cell.scaffold.surface_area)
+        floor = collector_area(cell)
+        current = area * self.local_current_density
+        current = current.at[..., 0].add(floor * self.collector_current_density)
+        area = area.at[..., 0].add(floor)
+        mean = jnp.where(area > 0, current / jnp.where(area > 0, area, 1.0), 0.0)
+        mobility = _anion_mobility(cell.ions)
+        return mobility * jnp.maximum(mean, 0.0) / cell.ions.conductivity
 
     def to_xarray(self):
         """The solution as an `xarray.Dataset` with units on every variable."""
@@ -195,9 +246,18 @@ def space_charge(
         None if stern_capacitance is None else as_float(stern_capacitance),
         None if relative_permittivity is None else as_float(relative_permittivity),
     )
-    crowded = cell.ions.takes_up_room
-    model = _discrete(cell, options, electroneutral, frumkin, asymptotic, crowded)
-    state = begin(model) if start is None else _state_of(start, cell)
+    kind = _Kind(
+        neutral=electroneutral or asymptotic,
+        layered=asymptotic,
+        frumkin=frumkin,
+        crowded=cell.ions.takes_up_room,
+        inert=_is_bare(cell),
+    )
+    model = _discrete(cell, options, kind)
+    if start is None:
+        state = begin(model, mixed=duration is None)
+    else:
+        state = _state_of(start, cell)
     state = eqx.tree_at(lambda s: s.charge, state, jnp.zeros_like(state.charge))
     if duration is None:
         solution = _steady(cell, model, value, by_current, state)
@@ -208,7 +268,7 @@ def space_charge(
         )
     bad = solution.result != RESULTS.successful
     if throw and not is_traced(bad) and bool(bad):
-        raise SolveError(str(RESULTS[solution.result]), solution)
+        raise SolveError(solution.message, solution)
     return solution
 
 
@@ -229,7 +289,7 @@ def check_ionic(cell: Any) -> None:
 
 def check_frozen(cell: Cell) -> None:
     """Refuse parts of a cell that these equations do not know."""
-    for name in ("solid_conductivity", "initial_deposit"):
+    for name in ("solid_conductivity", "initial_deposit", "equilibrium_potential"):
         if getattr(cell, name) is not None:
             raise refuse(
                 "cell",
@@ -348,7 +408,7 @@ def _check_resolved(cell: Cell) -> None:
     if cell.counter_electrode == "metal":
         thickest["z at the counter electrode"] = float(widths[2][-1])
     area = concrete(cell.scaffold.surface_area)
-    if area is not None and np.any(area > 0):
+    if area is not None and np.any(area > 0) and cell.near_bath is None:
         for axis, name in enumerate("xyz"):
             others = tuple(a for a in range(3) if a != axis)
             at_metal = np.any(area > 0, axis=others)
@@ -381,20 +441,52 @@ def _state_of(start: Any, cell: Cell) -> IonState:
     return start.state
 
 
+def _told_of_limit(model: IonModel, value: Scalar, result: RESULTS):
+    """Whether a failed current is beyond what the neutral solution carries; and that.
+
+    The limit is what passes at a voltage that leaves nothing of the ions at the metal.
+    """
+    bad = result != RESULTS.successful
+    if is_traced(bad) or is_traced(value) or not bool(bad):
+        return result, None
+    held = -_AT_LIMIT * model.thermal_voltage / model.charges[model.plated]
+    rest = begin(model, mixed=True)
+    *_, limit, found = _found(model, held, jnp.asarray(False), rest)
+    if not bool(found == RESULTS.successful):
+        return result, None
+    beyond = bool(value >= _NEARLY * limit)
+    return RESULTS.beyond_limiting_current if beyond else result, limit
+
+
+class _Kind(eqx.Module):
+    """What makes another program of a cell."""
+
+    neutral: bool = static()
+    layered: bool = static()
+    frumkin: bool = static()
+    crowded: bool = static()
+    inert: bool = static()
+
+
+def _is_bare(cell: Cell) -> bool:
+    """Whether the scaffold is known to have no surface."""
+    area = concrete(cell.scaffold.surface_area)
+    return area is not None and not np.any(area > 0)
+
+
 @eqx.filter_jit
-def _discrete(
-    cell: Cell, options, neutral: bool, frumkin: bool, layered: bool, crowded: bool
-) -> IonModel:
+def _discrete(cell: Cell, options, kind: _Kind) -> IonModel:
     fixed, stern, permittivity = options
     return ion_model(
         cell,
-        neutral=neutral or layered,
-        layered=layered,
-        crowded=crowded,
+        neutral=kind.neutral,
+        layered=kind.layered,
+        crowded=kind.crowded,
+        inert=kind.inert,
         fixed_charge=fixed,
         stern_capacitance=stern,
         relative_permittivity=permittivity,
-        frumkin=frumkin,
+        frumkin=kind.frumkin,
     )
 
 
@@ -404,31 +496,23 @@ def _found(model: IonModel, value, by_current, state: IonState):
     drive = IonDrive(scaled, by_current)
     # Ions that no electrode takes are as many as there were.
     place = Place(state.fields, state.passing)
-    return steady_state(model, drive, place, state.fields.c)
-
-
-def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharge:
-    found = _found(model, value, jnp.asarray(by_current), state)
+    found = steady_state(model, drive, place, state.fields.c)
+    fields, passing = found.place.fields, found.place.passing
+    current = model.per_footprint(model.faradaic(fields, passing))
+    electrode = model.electrode_charge(fields)
+    ended = IonState(fields, passing, electrode, jnp.zeros_like(electrode))
     result = RESULTS.where(
         found.found, RESULTS.successful, RESULTS.nonlinear_solve_failed
     )
-    current = model.per_footprint(model.faradaic(found.place.passing))
-    electrode = model.electrode_charge(found.place.fields)
-    state = IonState(
-        found.place.fields, found.place.passing, electrode, jnp.zeros_like(electrode)
-    )
-    once = jax.tree.map(
-        lambda value: jax.lax.stop_gradient(value)[None],
-        {
-            "voltage": found.place.fields.collector * model.thermal_voltage,
-            "current_density": current,
-            "layer_thickness": model.layer_thickness(
-                found.place.fields, found.place.passing
-            ),
-            "lowest_of_any_ion": jnp.min(found.place.fields.c),
-        },
-    )
-    forever = jnp.full((1,), jnp.inf, electrode.dtype)
+    return found, ended, current, result
+
+
+def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharge:
+    found, state, current, result = _found(model, value, jnp.asarray(by_current), state)
+    forever = jnp.full((1,), jnp.inf, state.charge.dtype)
+    limit = None
+    if by_current and model.neutral and not model.layered:
+        result, limit = _told_of_limit(model, value, result)
     return _solution(
         cell,
         model,
@@ -437,23 +521,30 @@ def _steady(cell, model, value, by_current: bool, state: IonState) -> SpaceCharg
         result,
         forever[0],
         forever,
-        once,
+        None,
         counts=(found.newton_steps, found.linear_iterations),
         most=found.most_newton_steps,
         solves=found.steps,
+        limit=limit,
     )
 
 
 @compiled_quickly
-def _run(model, value, by_current, weight, state: IonState, duration, steps, report):
-    balance = _balance(model, value, by_current, weight)
+def _run(balance: IonBalance, state: IonState, duration, steps, report):
+    state = eqx.tree_at(lambda s: s.charge, state, balance.jump(state))
     run = integrate(balance, state, duration, steps, report=report)
     return run, balance.current(run.time, run.state)
 
 
-def _balance(model: IonModel, value, by_current, weight) -> IonBalance:
+def _balance(cell: Cell, model: IonModel, value, by_current: bool) -> IonBalance:
     return IonBalance(
-        model, Constant(value), by_current, weight, _INSTANT * _crossing(model)
+        model=model,
+        drive=Constant(value),
+        by_current=jnp.asarray(by_current),
+        weight=_weight(model),
+        instant=_INSTANT * _crossing(model),
+        nearest=_nearest(model),
+        level=jax.lax.stop_gradient(_ONSET * cell.ions.debye_length),
     )
 
 
@@ -465,6 +556,7 @@ def _crossing(model: IonModel) -> Scalar:
 
 
 _weight = compiled_quickly(induced)
+_nearest = compiled_quickly(nearest_metal)
 
 
 def _transient(
@@ -476,23 +568,14 @@ def _transient(
         steps = eqx.tree_at(
             lambda s: s.first_step, steps, first, is_leaf=lambda x: x is None
         )
-    weight = _weight(model)
+    balance = _balance(cell, model, value, by_current)
     bar = contextlib.nullcontext()
     if progress and not is_traced(duration):
         end = float(duration)
         bar = progress_bar("Ions", lambda time, _: time / end)
     report = report_progress if progress else None
     with bar:
-        run, current = _run(
-            model,
-            value,
-            jnp.asarray(by_current),
-            weight,
-            state,
-            duration,
-            steps,
-            report,
-        )
+        run, current = _run(balance, state, duration, steps, report)
         if progress:
             jax.effects_barrier()
     count = None if is_traced(run.steps) else int(run.steps) + 1
@@ -508,6 +591,7 @@ def _transient(
         run.time,
         known.time[part],
         values,
+        onset=None if run.memory is None else run.memory[1],
         counts=(run.iterations[0], run.iterations[1]),
         most=jnp.int32(0),
         solves=run.steps,
@@ -522,49 +606,31 @@ def _solution(
     result: RESULTS,
     end_time: Scalar,
     time: Array,
-    history: dict[str, Array],
+    history: dict[str, Array] | None,
     *,
     counts: tuple[Any, Any],
     most: Any,
     solves: Any,
+    onset: Cells | None = None,
+    limit: Scalar | None = None,
 ) -> SpaceCharge:
-    x, scale, c0 = state.fields, model.thermal_voltage, model.concentration
-    charge = FARADAY * c0 * (jnp.sum(model.z * x.c, 0) + model.fixed_charge)
-    potential = scale * x.potential
-    metal = scale * x.collector
-    host, floor = (
-        jnp.where(
-            surface.area > 0,
-            (metal - surface.of(potential)) / (model.stern + surface.reach),
-            0.0,
-        )
-        for surface in (model.host, model.floor)
-    )
-    if model.layered:
-        _, host, floor = model.layers(x, state.passing)
-        host, floor = scale * host, scale * floor
-    elif model.neutral:
-        host, floor = 0 * host, 0 * floor
-    wet = model.in_pore
+    never = jnp.full_like(model.pore_volume, jnp.inf)
+    answers, lowest = _answers(cell, model, state)
+    if history is None:
+        once = {"current_density": current, "lowest_of_any_ion": lowest, **answers}
+        history = {k: jax.lax.stop_gradient(once[k])[None] for k in _KEPT}
     return SpaceCharge(
-        voltage=metal,
+        **answers,
         current_density=current,
-        ion_concentration=jnp.where(wet, c0 * x.c, 0.0),
-        potential=jnp.where(wet, potential, 0.0),
-        charge_density=jnp.where(wet, charge, 0.0),
-        electric_field=_field(model, potential, metal),
-        host_field=host,
-        collector_field=floor,
-        local_current_density=state.passing.host.current,
-        collector_current_density=state.passing.floor.current,
-        layer_thickness=model.layer_thickness(x, state.passing),
+        local_onset_time=never if onset is None else onset,
         charge=state.charge,
         end_time=end_time,
         time=time,
         voltage_history=history["voltage"],
         current_density_history=history["current_density"],
         layer_thickness_history=history["layer_thickness"],
-        lowest_concentration=c0 * history["lowest_of_any_ion"],
+        lowest_concentration=model.concentration * history["lowest_of_any_ion"],
+        limiting_current=jnp.full_like(current, jnp.nan) if limit is None else limit,
         debye_length=cell.ions.debye_length,
         newton_steps=counts[0],
         most_newton_steps=most,
@@ -578,6 +644,78 @@ def _solution(
     )
 
 
+@compiled_quickly
+def _answers(
+    cell: Cell, model: IonModel, state: IonState
+) -> tuple[dict[str, Array], Scalar]:
+    """What a state means, in SI; and the lowest concentration of any ion [c₀]."""
+    x, scale, c0 = state.fields, model.thermal_voltage, model.concentration
+    charge = FARADAY * c0 * (jnp.sum(model.z * x.c, 0) + model.fixed_charge)
+    potential = scale * x.potential
+    metal = scale * x.collector
+    host, floor = (
+        jnp.where(
+            surface.area > 0,
+            (metal - surface.of(potential)) / (model.stern + surface.reach),
+            0.0,
+        )
+        for surface in (model.host, model.floor)
+    )
+    if model.layered:
+        _, _, host, floor = model.layers(x, state.passing)
+        host, floor = scale * host, scale * floor
+    elif model.neutral:
+        host, floor = 0 * host, 0 * floor
+    wet = model.in_pore
+    local = jnp.zeros_like(model.pore_volume)
+    if model.layered or not model.neutral:
+        nearest = jax.lax.stop_gradient(nearest_metal(model))
+        local = local_thickness(model, nearest, x, state.passing)
+    by_ion = jnp.zeros(len(model.charges), metal.dtype)
+    by_ion = by_ion.at[jnp.asarray(model.reacting)].set(model.by_ion(x, state.passing))
+    answers = {
+        "voltage": metal,
+        "ion_concentration": jnp.where(wet, c0 * x.c, 0.0),
+        "potential": jnp.where(wet, potential, 0.0),
+        "charge_density": jnp.where(wet, charge, 0.0),
+        "electric_field": _field(model, potential, metal),
+        "host_field": host,
+        "collector_field": floor,
+        "local_current_density": state.passing.host.current,
+        "collector_current_density": state.passing.floor.current,
+        "ion_current_density": model.per_footprint(by_ion),
+        "reduction_margin": _margin(cell.ions, model, x),
+        "layer_thickness": model.layer_thickness(x, state.passing),
+        "local_layer_thickness": local,
+    }
+    return answers, jnp.min(jnp.where(wet, x.c, jnp.inf))
+
+
+def _margin(electrolyte: MultiIonElectrolyte, model: IonModel, x: IonFields) -> Array:
+    """Lowest E − E_k over the metal [V], NaN for ions without E°."""
+    scale, c0 = model.thermal_voltage, model.concentration
+    z = jnp.asarray(model.charges, scale.dtype)
+    standard = electrolyte.standard_potentials
+    margins = []
+    for surface in (model.host, model.floor):
+        reference = (
+            scale
+            / z[model.plated]
+            * jnp.log(model.reference(surface.kinetics) / STANDARD_CONCENTRATION)
+            + standard[model.plated]
+        )
+        c = jnp.maximum(surface.of(c0 * x.c), _LEAST * c0)
+        shape = (-1, *[1] * (c.ndim - 1))
+        own = standard.reshape(shape) + scale / z.reshape(shape) * jnp.log(
+            c / STANDARD_CONCENTRATION
+        )
+        above = reference + scale * (x.collector - surface.of(x.potential)) - own
+        above = jnp.where(surface.area > 0, above, jnp.inf)
+        margins.append(jnp.min(above.reshape(z.size, -1), 1))
+    lowest = jnp.minimum(*margins)
+    return jnp.where(jnp.isfinite(standard), lowest, jnp.nan)
+
+
 def _field(model: IonModel, potential: Cells, metal: Scalar) -> Float[Array, "3 x y z"]:
     """−∇φ in the cells: the mean of what holds at their open faces [V m⁻¹]."""
     grid = model.grid
@@ -586,8 +724,11 @@ def _field(model: IonModel, potential: Cells, metal: Scalar) -> Float[Array, "3 
     top, beyond = potential[..., -1], grid.widths[2][-1] / 2
     high = top / (model.stern + counter.reach)
     low_open, high_open = floor.area > 0, counter.area > 0
+    if model.near is not None:
+        low = (metal - potential[..., 0]) / (grid.widths[2][0] / 2)
+        low_open = model.near.way > 0
     if model.far is not None:
-        high, high_open = top / beyond, model.far > 0
+        high, high_open = top / beyond, model.far.way > 0
     fields = []
     for axis in range(3):
         n = grid.shape[axis]
@@ -619,3 +760,17 @@ def _anion_mobility(electrolyte: MultiIonElectrolyte) -> Scalar:
     most = jnp.argmax(amounts)
     per_volt = FARADAY / (GAS_CONSTANT * electrolyte.temperature)
     return jnp.abs(z[most]) * electrolyte.diffusivities[most] * per_volt
+
+
+def limiting_current_of_ions(cell: Cell) -> Scalar:
+    """What a neutral solution carries at most [A m⁻²], see `limiting_current`."""
+    bare = cell.replace(
+        kinetics=None,
+        counter_kinetics=None,
+        film_resistance=0.0,
+        collector_film_resistance=0.0,
+        counter_film_resistance=0.0,
+    )
+    scale = GAS_CONSTANT * cell.ions.temperature / FARADAY
+    held = -_AT_LIMIT * scale / cell.ions.plated_charge
+    return space_charge(bare, voltage=held, electroneutral=True).current_density

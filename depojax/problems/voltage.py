@@ -12,6 +12,8 @@ In numbers they add up to the voltage to round-off: currents close in every cell
 Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -59,6 +61,50 @@ def voltage_parts(model: CellModel, state: CellState) -> dict[str, Scalar]:
     return {name: jnp.where(flows, scale * part, 0.0) for name, part in parts.items()}
 
 
+def overpotentials(model: CellModel, state: CellState) -> tuple[Array, Array, Array]:
+    """η of the kinetics on host, collector and counter electrode [V]."""
+    x, t = state.fields, model.transport(state.fields.c)
+
+    def shift(surface: Surface) -> Any:
+        return 0.0 if surface.equilibrium is None else surface.equilibrium
+
+    host, floor, counter = (
+        model.thermal_voltage * _drops(model, surface, film, metal, x, t, i)[0]
+        - shift(surface)
+        for surface, film, metal, i in zip(
+            model.surfaces,
+            model.films_after(state.use),
+            model.metal_potentials(x),
+            state.reactions,
+            strict=True,
+        )
+    )
+    return host, floor, counter
+
+
+def _drops(
+    model: CellModel,
+    surface: Surface,
+    resistance: Array,
+    metal: Array,
+    x: Fields,
+    t: Transport,
+    i: Array,
+) -> tuple[Array, Array, Array, Array]:
+    """Potentials at a surface: η, and what film, layer and its salt take [RT/F]."""
+    here = jax.tree.map(surface.of, t)
+    # What lies between cell and metal, as in `CellModel.reaction`.
+    number = surface.reach * (i / model.unit)
+    wet = here.concentration
+    loss = (1 - here.cation_share) / here.diffusion * number / wet
+    share = share_at_wall(loss, surface.reach < 0)
+    share = jnp.where(share > 0, share, 1.0)
+    film = i * resistance / model.thermal_voltage
+    layer = jnp.where(surface.reach > 0, number, 0.0) / here.conduction
+    drift = here.drift / here.conduction * jnp.log(share)
+    return metal - surface.of(x.liquid) + film + layer - drift, film, layer, drift
+
+
 def _at_surface(
     model: CellModel,
     surface: Surface,
@@ -69,18 +115,8 @@ def _at_surface(
     i: Array,
 ) -> dict[str, Scalar]:
     """Power that the current through a surface takes, by cause [m]."""
-    here = jax.tree.map(surface.of, t)
     current = surface.area * (i / model.unit)
-    # What lies between cell and metal, as in `CellModel.reaction`.
-    number = surface.reach * (i / model.unit)
-    wet = here.concentration
-    loss = (1 - here.cation_share) / here.diffusion * number / wet
-    share = share_at_wall(loss, surface.reach < 0)
-    share = jnp.where(share > 0, share, 1.0)
-    film = i * resistance / model.thermal_voltage
-    layer = jnp.where(surface.reach > 0, number, 0.0) / here.conduction
-    drift = here.drift / here.conduction * jnp.log(share)
-    eta = metal - surface.of(x.liquid) + film + layer - drift
+    eta, film, layer, drift = _drops(model, surface, resistance, metal, x, t, i)
 
     def power(potential):
         return jnp.sum(jnp.where(current != 0, current * potential, 0.0))

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from depojax._checks import check_fraction, check_plausible, check_range
 from depojax._types import as_float
 from depojax.fv.grid import Grid
-from depojax.scaffold.gradients import Graded
+from depojax.scaffold.gradients import on_cells
 from depojax.scaffold.scaffold import Scaffold
 
 # Strut length × d² per volume: 12 e/(8√2 e³) with π d³/6 = 8√2 e³.
@@ -48,18 +47,10 @@ def averaged_foam(
     Good values: as in `foam`, which resolves the pores.
     """
     grid = Grid.uniform(shape, voxel_size)
-    eps, d = _on_cells(porosity, grid), _on_cells(pore_diameter, grid)
+    eps, d = on_cells(porosity, grid), on_cells(pore_diameter, grid)
     check_fraction("porosity", eps)
     check_plausible("pore_diameter", d, 1e-9, 0.1, "m", "60 * um")
     check_range("tortuosity_exponent", tortuosity_exponent, 0.0, 10.0)
     area = 2 * jnp.sqrt(math.pi * _STRUT_LENGTH * (1 - eps)) / d
     tau = eps ** (-as_float(tortuosity_exponent).astype(eps.dtype))
     return Scaffold.homogenised(grid, eps, tau, area, wall_distance=wall_distance)
-
-
-def _on_cells(field: Any, grid: Grid) -> Array:
-    """A graded argument at the centres of the cells."""
-    if isinstance(field, Graded):
-        z = grid.centers[2] / grid.lengths[2]
-        return field.on_heights(z)[None, None, :]
-    return as_float(field(*grid.center_mesh()) if callable(field) else field)

@@ -71,7 +71,7 @@ def aligned_channels(
     check_range(
         "angle", angle, -1.4, 1.4, "rad", "Give radians: math.radians(30) for 30°."
     )
-    width = on_nodes(channel_width, grid)
+    width = on_nodes(channel_width, grid, "channel_width")
     pitch = width[0, 0, 0] + as_float(wall_thickness)
     check_resolved("wall_thickness (pitch − channel_width)", pitch - width, grid)
     x, y, z = grid.node_mesh()
@@ -149,7 +149,10 @@ def stacked_sheets(
     check_resolved("sheet_thickness", sheet_thickness, grid)
     check_resolved("spacing", spacing, grid)
     check_resolved("period", period, grid)
-    width, thickness = on_nodes(gap, grid), on_nodes(sheet_thickness, grid)
+    width, thickness = (
+        on_nodes(gap, grid, "gap"),
+        on_nodes(sheet_thickness, grid, "sheet_thickness"),
+    )
     height, length = as_float(spacing), as_float(period)
     _check_left("gap", width, length, grid, "leaves no sheet: take a longer period")
     _check_left("sheet_thickness", thickness, height, grid, "closes the space between")

@@ -84,7 +84,7 @@ def fibre_mat(
     if fibre_diameter is not None:
         check_resolved("fibre_diameter", fibre_diameter, grid)
     if porosity is not None:
-        check_fraction("porosity", on_nodes(porosity, grid))
+        check_fraction("porosity", on_nodes(porosity, grid, "porosity"))
     rng, beta = generator_of(key), float(anisotropy)
     if fibres is None:
         lines = _lines_to_porosity(rng, beta, grid, porosity, fibre_diameter)
@@ -94,7 +94,7 @@ def fibre_mat(
     voxel = grid.widths[0][0]
     distance = voxel * _distance_to_lines(grid, lines)
     if fibre_diameter is not None:
-        radius = on_nodes(fibre_diameter, grid) / 2
+        radius = on_nodes(fibre_diameter, grid, "fibre_diameter") / 2
         if porosity is None:
             return Scaffold.from_levelset(off_nodes(distance - radius, grid), grid)
         return at_porosity(distance / radius, grid, porosity)
@@ -146,7 +146,10 @@ def _lines_to_porosity(
     rng: np.random.Generator, beta: float, grid: Grid, porosity: Any, diameter: Any
 ) -> list[Line]:
     """As many lines as come nearest to this porosity at this diameter."""
-    eps, width = on_nodes(porosity, grid), on_nodes(diameter, grid)
+    eps, width = (
+        on_nodes(porosity, grid, "porosity"),
+        on_nodes(diameter, grid, "diameter"),
+    )
     voxel = grid.widths[0]
     if is_traced(eps) or is_traced(width) or is_traced(voxel):
         raise refuse(

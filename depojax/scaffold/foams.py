@@ -98,7 +98,7 @@ def foam(
 
 def _diameter_on_heights(pore_diameter: Any, grid: Grid, skeleton: str) -> Array:
     """The pore diameter at each height, in voxels."""
-    values = on_nodes(pore_diameter, grid)
+    values = on_nodes(pore_diameter, grid, "pore_diameter")
     if values.shape[:2] != (1, 1):
         raise refuse("pore_diameter", "a field that varies along z only", values.shape)
     if skeleton == "kelvin" and values.shape[2] > 1:

@@ -46,7 +46,7 @@ def foil(
     Raises `ValueError` when less than two voxels are left above.
     """
     grid = uniform_grid(shape, voxel_size, periodic)
-    surface = on_nodes(height, grid)
+    surface = on_nodes(height, grid, "height")
     _check_below_top("height", surface, grid)
     z = grid.node_mesh()[2]
     sizes = extremes(surface, grid)
@@ -90,7 +90,7 @@ def pillars(
     check_resolved("diameter", diameter, grid)
     check_resolved("height", height, grid)
     _check_below_top("height", height, grid)
-    width, spacing = on_nodes(diameter, grid), as_float(pitch)
+    width, spacing = on_nodes(diameter, grid, "diameter"), as_float(pitch)
     _check_apart("diameter", width, spacing, grid)
     z = grid.node_mesh()[2]
     side = _distance_to_axis(grid, spacing, arrangement) - width / 2

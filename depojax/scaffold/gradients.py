@@ -44,23 +44,23 @@ class Graded(eqx.Module):
         return jnp.interp(relative_height, knots, self.values)
 
 
-def on_nodes(field: Any, grid: Grid) -> Array:
+def on_nodes(field: Any, grid: Grid, argument: str = "field") -> Array:
     """`field` on the nodes of `grid`, as an array that broadcasts to (x+1, y+1, z+1).
 
     Raises `ValueError` for an array of a shape that does not broadcast, or NaN.
     """
-    if isinstance(field, Graded):
+    if is_profile(field):
         z = grid.nodes[2]
         return field.on_heights(z / z[-1])[None, None, :]
     values = field(*grid.node_mesh()) if callable(field) else field
-    check_finite("field", values)
+    check_finite(argument, values)
     values = as_float(values)
     nodes = tuple(n + 1 for n in grid.shape)
     try:
         np.broadcast_shapes(values.shape, nodes)
     except ValueError as error:
         raise refuse(
-            "field",
+            argument,
             f"a number, or an array that broadcasts to {nodes} nodes",
             values.shape,
         ) from error
@@ -69,6 +69,19 @@ def on_nodes(field: Any, grid: Grid) -> Array:
         if values.ndim == 3
         else jnp.reshape(values, (1,) * (3 - values.ndim) + values.shape)
     )
+
+
+def on_cells(field: Any, grid: Grid) -> Array:
+    """`field` at the centres of the cells, as an array that broadcasts to (x, y, z)."""
+    if is_profile(field):
+        z = grid.centers[2] / grid.lengths[2]
+        return field.on_heights(z)[None, None, :]
+    return as_float(field(*grid.center_mesh()) if callable(field) else field)
+
+
+def is_profile(field: Any) -> bool:
+    """Whether `field` is given along z, as `Graded` is and profiles of a design are."""
+    return callable(getattr(field, "on_heights", None))
 
 
 def extremes(field: Any, grid: Grid) -> tuple[float, float] | None:

@@ -86,6 +86,9 @@ def scaffold_from_image(
     """
     voxel_size = _check_voxel_size(voxel_size)
     check_range("smoothing", smoothing, 0.0, 3.0, "voxels")
+    for name, given in (("cut", cut), ("trim", trim)):
+        if not isinstance(given, bool | np.bool_):
+            raise refuse(name, "True or False", repr(given))
     if isinstance(image, (str, Path)):
         voxels = read_image(image, shape=shape, dtype=dtype, axes=axes)
     else:

@@ -38,7 +38,7 @@ def porosity_on_nodes(
     porosity: Any, grid: Grid, low: float, high: float, cure: str
 ) -> Array:
     """The porosity asked for, on the nodes; refused outside [low, high]."""
-    target = on_nodes(porosity, grid).astype(grid.dtype)
+    target = on_nodes(porosity, grid, "porosity").astype(grid.dtype)
     check_fraction("porosity", target)
     check_range("porosity", target, *_with_slack(low, high), cure=cure)
     return target
@@ -116,7 +116,7 @@ def level_of(shape_field: Nodes, grid: Grid, porosity: Any) -> Float[Array, "...
 
     Raises `ValueError` when the porosity is no fraction.
     """
-    target = on_nodes(porosity, grid)
+    target = on_nodes(porosity, grid, "porosity")
     check_fraction("porosity", target)
     return _level(shape_field, grid, target)
 

@@ -228,7 +228,7 @@ def sphere_pack(
     if diameter is not None:
         check_resolved("diameter", diameter, grid)
     if porosity is not None:
-        check_fraction("porosity", on_nodes(porosity, grid))
+        check_fraction("porosity", on_nodes(porosity, grid, "porosity"))
     if (key is None) == (centers is None):
         raise refuse(
             "key, centers", "one of the two", "none" if key is None else "both"
@@ -254,9 +254,13 @@ def sphere_pack(
             raise refuse("centers", "rows of x, y, z [m]", f"shape {middles.shape}")
     distance = _distance_to_centers(grid, middles)
     if porosity is None:
-        levelset = off_nodes(distance - on_nodes(diameter, grid) / 2, grid)
+        levelset = off_nodes(distance - on_nodes(diameter, grid, "diameter") / 2, grid)
         return Scaffold.from_levelset(-levelset if invert else levelset, grid)
-    unit = grid.widths[0][0] if diameter is None else on_nodes(diameter, grid) / 2
+    unit = (
+        grid.widths[0][0]
+        if diameter is None
+        else on_nodes(diameter, grid, "diameter") / 2
+    )
     return at_porosity((-distance if invert else distance) / unit, grid, porosity)
 
 
@@ -284,7 +288,10 @@ def sphere_centers(
     """
     grid = uniform_grid(shape, voxel_size)
     check_resolved("diameter", diameter, grid)
-    eps, width = on_nodes(porosity, grid), on_nodes(diameter, grid)
+    eps, width = (
+        on_nodes(porosity, grid, "porosity"),
+        on_nodes(diameter, grid, "diameter"),
+    )
     check_fraction("porosity", eps)
     voxel = grid.widths[0]
     if is_traced(eps) or is_traced(width) or is_traced(voxel):

@@ -44,6 +44,8 @@ class Scaffold(eqx.Module):
     wall_distance: Cells  # signed, cell centre to wall, positive in the pore [m]
     closed_pore_fraction: Scalar  # trimmed closed pore volume / total volume [-]
     resolved: bool = static(default=True)  # pores on the grid, or averaged over
+    # Level set that the cells were cut by, if they were: what a growing deposit moves.
+    levelset: Nodes | None = None
 
     def __check_init__(self):
         shape = self.grid.shape
@@ -56,6 +58,10 @@ class Scaffold(eqx.Module):
             faces = tuple(n + (a == axis) for a, n in enumerate(shape))
             check_array_shape(f"face_transmission[{axis}]", face, faces)
             check_fraction(f"face_transmission[{axis}]", face, closed=True)
+        if self.levelset is not None:
+            parts = subdivision_of(self.levelset, self.grid)
+            nodes = [parts * n + 1 for n in shape]
+            check_array_shape("levelset", self.levelset, nodes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +103,7 @@ class Scaffold(eqx.Module):
         Raises `ValueError` for a wrong shape, NaN, no pore at all, or (with `trim`) no
         pore that reaches the top.
         """
-        subdivision = _subdivision(values, grid)
+        subdivision = subdivision_of(values, grid)
         check_array_shape("values", values, [subdivision * n + 1 for n in grid.shape])
         check_finite("values", values)
         values = as_float(values)
@@ -109,6 +115,7 @@ class Scaffold(eqx.Module):
             surface_area=cut.interface_area,
             wall_distance=cut.wall_distance,
             closed_pore_fraction=jnp.zeros((), values.dtype),
+            levelset=values,
         )
         return scaffold.trimmed() if trim else scaffold
 
@@ -172,7 +179,7 @@ class Scaffold(eqx.Module):
         check_range("porosity", porosity, 0.0, 1.0, open_low=True)
         check_range("specific_area", specific_area, 0.0, 1e10, "m⁻¹")
         check_range("wall_distance", wall_distance, 0.0, 1e-2, "m")
-        eps = jnp.broadcast_to(as_float(porosity), grid.shape)
+        eps = _over_cells("porosity", porosity, grid)
         per_axis = (
             tortuosity_factor
             if isinstance(tortuosity_factor, (tuple, list))
@@ -189,14 +196,15 @@ class Scaffold(eqx.Module):
                 1e6,
                 cure="It is ε D/D_eff, at least 1 for any medium.",
             )
-            k = eps / jnp.broadcast_to(as_float(tau), grid.shape)
+            k = eps / _over_cells("tortuosity_factor", tau, grid)
             faces.append(harmonic_to_faces(grid, k, axis))
         return cls(
             grid=grid,
             pore_fraction=eps,
             face_transmission=(faces[0], faces[1], faces[2]),
-            surface_area=as_float(specific_area) * grid.volumes,
-            wall_distance=jnp.broadcast_to(as_float(wall_distance), grid.shape),
+            surface_area=_over_cells("specific_area", specific_area, grid)
+            * grid.volumes,
+            wall_distance=_over_cells("wall_distance", wall_distance, grid),
             closed_pore_fraction=jnp.zeros((), eps.dtype),
             resolved=False,
         )
@@ -243,10 +251,24 @@ class Scaffold(eqx.Module):
             wall_distance=self.wall_distance,
             closed_pore_fraction=self.closed_pore_fraction + lost / jnp.sum(volumes),
             resolved=self.resolved,
+            levelset=self.levelset,
         )
 
 
-def _subdivision(values: Any, grid: Grid) -> int:
+def _over_cells(argument: str, field: Any, grid: Grid) -> Array:
+    """A number, or an array that broadcasts to the cells, as a field over them."""
+    values = as_float(field)
+    try:
+        return jnp.broadcast_to(values, grid.shape)
+    except ValueError as error:
+        raise refuse(
+            argument,
+            f"a number, or an array that broadcasts to {grid.shape} cells",
+            f"shape {values.shape}",
+        ) from error
+
+
+def subdivision_of(values: Any, grid: Grid) -> int:
     """Parts per cell and axis that node values of such a shape describe; 1 if none."""
     parts = {(n - 1) / m for n, m in zip(np.shape(values), grid.shape, strict=False)}
     whole = len(parts) == 1 and min(parts) >= 1 and min(parts) == int(min(parts))
@@ -289,9 +311,19 @@ def _flood(faces: Faces, pore: Array, seeds: Array) -> Array:
 
 
 def flood(
-    faces: Faces, pore: Array, periodic: Sequence[bool], *, axis: int = 2, end: int = -1
+    faces: Faces,
+    pore: Array,
+    periodic: Sequence[bool],
+    *,
+    axis: int = 2,
+    end: int = -1,
+    seeds: Array | None = None,
 ) -> Array:
-    """Cells of `pore` connected through open faces to the end (0 or −1) of `axis`."""
+    """Cells of `pore` connected through open faces to the end (0 or −1) of `axis`.
+
+    Or to one of the `seeds`.
+    """
+    more = seeds
     faces = jax.tree.map(jax.lax.stop_gradient, faces)
     cells = (slice(None),) * axis + (end,)
     seeds = (
@@ -299,6 +331,8 @@ def flood(
         .at[cells]
         .set(pore[cells] & (faces[axis][cells] > 0))
     )
+    if more is not None:
+        seeds = seeds | (more & pore)
     reached = _flood(faces, pore, seeds)
     if any(periodic):
         reached = _around(faces, pore, reached, periodic)

@@ -163,7 +163,7 @@ def _checked_porosity(porosity: Any, grid: Grid, surface: _Surface, kind: str) -
 
 
 def _checked_period(period: Any, grid: Grid) -> Array:
-    values = on_nodes(period, grid).astype(grid.dtype)
+    values = on_nodes(period, grid, "period").astype(grid.dtype)
     cure = "Use a smaller voxel_size or a longer period."
     in_voxels("period", values, grid, _SMALLEST_PERIOD, np.inf, cure)
     return values

@@ -68,6 +68,10 @@ class AbstractSystem(eqx.Module):
         """`step` from x, shorter where the equations would lose their meaning."""
         return step
 
+    def goal(self, target: Scalar, x: PyTree, inner: PyTree) -> Scalar:
+        """‖R‖₂ to come down to at x: the target, or less where little goes on."""
+        return target
+
 
 class Root(eqx.Module):
     """Where Newton ended."""
@@ -86,6 +90,7 @@ class _Try(eqx.Module):
     inner: PyTree
     residual: PyTree
     size: Scalar  # ‖residual‖₂, infinite where it is no number
+    goal: Scalar  # for that size
 
 
 def find_root(
@@ -97,7 +102,8 @@ def find_root(
 ) -> Root:
     """x with ‖R(x)‖₂ ≤ target, from a guess. No derivative: see `followed`.
 
-    `inner` is a guess of what the system finds by itself.
+    `inner` is a guess of what the system finds by itself. Where the system has a `goal`
+    below the target, that is what is aimed at, as far as round-off lets it be.
     """
 
     def unfinished(state):
@@ -121,7 +127,8 @@ def find_root(
             residual = system.residual(x, inner)
             size = norm(residual)
             size = jnp.where(jnp.isfinite(size), size, jnp.inf)
-            return _Try(x, inner, residual, size), share
+            goal = system.goal(target, x, inner)
+            return _Try(x, inner, residual, size, goal), share
 
         unknown = eqx.tree_at(lambda t: t.size, here, jnp.full_like(target, jnp.nan))
         trial, _ = jax.lax.while_loop(
@@ -130,12 +137,12 @@ def find_root(
         # A guess that round-off keeps from getting better may be good enough.
         better = trial.size < here.size
         here = chosen(better, trial, here)
-        over = ~better | (here.size <= target)
+        over = ~better | (here.size <= here.goal)
 
         def think():
             jacobian = system.jacobian(here.x, here.inner)
             b = scaled(-1, here.residual)
-            solved = _solve(system, here.x, jacobian, b, _FORCING, 0.3 * target)
+            solved = _solve(system, here.x, jacobian, b, _FORCING, 0.3 * here.goal)
             count = jnp.asarray(solved.stats["num_steps"], jnp.int32)
             return system.held_back(here.x, solved.value), count
 
@@ -143,7 +150,7 @@ def find_root(
         return here, step, steps + 1, linear + more, over
 
     zero = scaled(0, guess)
-    start = _Try(guess, inner, zero, jnp.full_like(target, jnp.inf))
+    start = _Try(guess, inner, zero, jnp.full_like(target, jnp.inf), target)
     state = (start, zero, jnp.int32(0), jnp.int32(0), jnp.asarray(False))
     end, _, steps, linear, _ = jax.lax.while_loop(unfinished, improve, state)
     converged = (end.size <= 100 * target) & all_finite(end.x)

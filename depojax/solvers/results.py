@@ -30,6 +30,16 @@ class RESULTS(eqx.Enumeration):
         "current (beyond its limiting current, or where a surface is depleted); else "
         "lower the current or raise it in steps, and check units."
     )
+    beyond_limiting_current = (
+        "The neutral solution does not carry this current: it is beyond the limiting "
+        "current, at which the ions at a surface run out. Lower it, or solve for the "
+        "space charge that carries more (electroneutral=False, or asymptotic=True)."
+    )
+    ran_out = (
+        "The ions at a surface ran out before the run ended, at Sand's time: a neutral "
+        "solution does not carry the current any longer. Lower it, or solve for the "
+        "space charge that forms then (electroneutral=False, or asymptotic=True)."
+    )
     nonfinite = (
         "The solution is not finite (NaN or infinity). An input is not finite or far "
         "outside of its physical range."

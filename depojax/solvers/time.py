@@ -8,7 +8,7 @@ Derivatives are those of the scheme along the steps of the run, see `tangent`.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ from depojax.solvers.tr_bdf2 import (
 from depojax.solvers.trees import all_finite, chosen
 
 _ROOT_TRIES = 60
+_IN_SIGHT = 0.75  # of a step: an event that seems nearer is aimed at
 
 
 def _as_float_if_given(value: Any) -> Scalar | None:
@@ -159,8 +160,13 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         regular = jnp.where(room - regular < 1e-3 * regular, room, regular)
         if settling is not None:
             regular = jnp.where(state["jumped"], jnp.minimum(settling, room), regular)
-        rooting = state["rooting"]
-        dt = jnp.where(rooting, state["root_dt"], regular)
+        # Beyond an event a step may have no solution: one in sight is walked up to.
+        seen = state["g"] / jnp.where(state["fall"] > 0, state["fall"], 1.0)
+        aims = (state["fall"] > 0) & (seen < _IN_SIGHT * regular)
+        aims = aims & ~(state["rooting"] | state["aimed"] | state["jumped"])
+        dt = jnp.where(state["rooting"], state["root_dt"], regular)
+        dt = jnp.where(aims, jnp.maximum(seen, 1e-3 * regular), dt)
+        rooting, open_ended = state["rooting"] | aims, state["open_ended"] | aims
         held = balance.during(t, dt)
         step = take_step(held, t, y, dt, pace=state["pace"])
         new, good = step.state, step.converged
@@ -169,7 +175,11 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         g_start, g = held.event(t, y), held.event(t + dt, new)
         if steps.fixed is not None:
             relative = jnp.zeros_like(relative)
-        fine = finite & good & ((relative <= 1) | rooting)
+        within = relative <= 1
+        if settling is not None:
+            # What is stored waits for what follows a jump, however fast it will move.
+            within = within | state["jumped"]
+        fine = finite & good & (within | rooting)
         crossed = fine & (g <= 0)
         if settling is not None:
             crossed = crossed & ~state["jumped"]
@@ -180,7 +190,18 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             at_event = at_event | (fine & state["jumped"] & (g <= 0))
         accept = fine & ~crossed & ~rooting | at_event
 
-        bracket = _narrow(state, rooting, crossed, dt, g_start, g)
+        sight = {"low": 0.0, "g_low": g_start, "high": regular}
+        sight = {name: jnp.where(aims, v, state[name]) for name, v in sight.items()}
+        tried = _Attempt(
+            dt=dt,
+            g_start=g_start,
+            g=g,
+            rooting=rooting,
+            open_ended=open_ended,
+            passed=crossed & (open_ended | ~rooting),
+            short=open_ended & fine & ~crossed,
+        )
+        bracket = _narrow(state | sight, tried)
         growth = rungs_to_climb(relative, finite & good)
         shrink = jnp.minimum(growth, -1)
         grown = jnp.where(dt >= 0.99 * ladder, jnp.maximum(growth, 0), 0)
@@ -189,14 +210,16 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         )
         at_switch = accept & (dt >= room) & (t + dt < end_time)
         next_rung = jnp.where(at_switch, 0, next_rung)
-        next_rung = jnp.where(rooting | crossed, rung, next_rung)
+        lost = open_ended & ~fine
+        next_rung = jnp.where((rooting & ~lost) | crossed, rung, next_rung)
         if settling is not None:
             next_rung = jnp.where(state["jumped"] & accept, rung, next_rung)
         if steps.fixed is not None:
             # Shorter only where a stage has no solution, as beyond depletion.
             next_rung = jnp.minimum(next_rung, 0)
-        smooth = ~accept | ~(state["jumped"] | at_switch)
-        told = state["pace"].after(y, dt, step, accept, fine & smooth)
+        smooth = ~(state["jumped"] | at_switch)
+        trusted = fine & (smooth | ~accept)
+        told = state["pace"].after(y, dt, step, accept, trusted)
         told = chosen(accept | rooting | crossed, told, state["pace"])
 
         count_steps = state["steps"] + accept.astype(jnp.int32)
@@ -239,6 +262,11 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
             "trail": trail,
             "result": result,
             "done": ended | (result != RESULTS.successful),
+            "g": jnp.where(accept, g, state["g"]),
+            "fall": jnp.where(
+                accept, jnp.where(smooth, (g_start - g) / dt, 0), state["fall"]
+            ),
+            "aimed": ~accept & (state["aimed"] | (open_ended & ~bracket["rooting"])),
             **bracket,
         }
 
@@ -262,7 +290,11 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         "trail": begin_trail(y0, n, keep_states=keep_states),
         "result": RESULTS.successful,
         "done": (end_time <= 0) | over_at_start,
+        "g": g0,
+        "fall": zero,
+        "aimed": jnp.asarray(False),
         "rooting": jnp.asarray(False),
+        "open_ended": jnp.asarray(False),
         "root_dt": zero,
         "tries": jnp.zeros((), jnp.int32),
         "side": jnp.zeros((), jnp.int32),
@@ -290,34 +322,57 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
     return run, final["trail"]
 
 
-def _narrow(state, rooting, crossed, dt, g_start, g) -> dict[str, Any]:
-    """The bracket of the event after an attempt of length dt that ended with value g.
+class _Attempt(NamedTuple):
+    """What an attempt tells of the event."""
 
-    Illinois: false position, where an end that stays twice counts half.
+    dt: Scalar
+    g_start: Scalar
+    g: Scalar
+    rooting: Bool[Array, ""]  # it was made to find it
+    open_ended: Bool[Array, ""]  # none before had passed it
+    passed: Bool[Array, ""]  # the first one to do so
+    short: Bool[Array, ""]  # aimed at it and ended before
+
+
+def _narrow(state, tried: _Attempt) -> dict[str, Any]:
+    """Where to look for the event after an attempt.
+
+    While none has passed it: where the secant through the last two meets zero, as long
+    as that is within the step. Then Illinois: false position, where an end that stays
+    twice counts half.
     """
-    opened = crossed & ~rooting
+    dt, g, passed = tried.dt, tried.g, tried.passed
+    opened = passed & ~tried.rooting
     low = jnp.where(opened, 0.0, state["low"])
-    g_low = jnp.where(opened, g_start, state["g_low"])
-    high = jnp.where(opened, dt, state["high"])
-    g_high = jnp.where(opened, g, state["g_high"])
-    above = rooting & (g > 0)  # the event lies beyond this attempt
-    below = rooting & ~(g > 0)
-    side = jnp.where(opened, 0, jnp.where(above, 1, jnp.where(below, -1, 0)))
+    g_low = jnp.where(opened, tried.g_start, state["g_low"])
+    high = jnp.where(passed, dt, state["high"])
+    g_high = jnp.where(passed, g, state["g_high"])
+    between = tried.rooting & ~tried.open_ended
+    above = between & (g > 0)  # the event lies beyond this attempt
+    below = between & ~(g > 0)
+    side = jnp.where(above, 1, jnp.where(below, -1, 0))
     again = (side != 0) & (side == state["side"])
     kept_high = jnp.where(again, g_high / 2, g_high)
     kept_low = jnp.where(again, g_low / 2, g_low)
+    fell = g_low - g
+    ahead = dt + (dt - low) * g / jnp.where(fell > 0, fell, 1.0)
+    onward = tried.short & (fell > 0) & (ahead < high)
+    onward = onward & (state["tries"] < _ROOT_TRIES // 2)
     low, g_low, g_high = (
-        jnp.where(above, dt, low),
-        jnp.where(above, g, jnp.where(below, kept_low, g_low)),
+        jnp.where(above | onward, dt, low),
+        jnp.where(above | onward, g, jnp.where(below, kept_low, g_low)),
         jnp.where(below, g, jnp.where(above, kept_high, g_high)),
     )
     high = jnp.where(below, dt, high)
     spread = g_low - g_high
     share = jnp.clip(g_low / jnp.where(spread > 0, spread, 1), 1e-3, 1 - 1e-3)
+    rooting = between | passed | onward
+    count = tried.rooting.astype(jnp.int32)
     return {
-        "rooting": rooting | crossed,
-        "root_dt": low + share * (high - low),
-        "tries": state["tries"] + rooting.astype(jnp.int32),
+        "rooting": rooting,
+        "open_ended": onward,
+        "root_dt": jnp.where(onward, ahead, low + share * (high - low)),
+        "tries": jnp.where(rooting, state["tries"] + count, 0),
         "side": side.astype(jnp.int32),
         "low": low,
         "g_low": g_low,

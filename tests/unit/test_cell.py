@@ -20,6 +20,22 @@ def host(**changes):
     return Scaffold.homogenised(GRID, **(arguments | changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"porosity": 60}, r"porosity: expected within \(0, 1\], got 60"),
+        ({"porosity": np.ones(3)}, r"porosity: .* broadcasts to \(3, 2, 4\) cells"),
+        ({"tortuosity_factor": 0.5}, r"tortuosity_factor: .* It is ε D/D_eff"),
+        ({"tortuosity_factor": (1.5, 2.0)}, "one field or three, got 2"),
+        ({"specific_area": np.ones((4, 2, 3))}, r"specific_area: .* shape \(4, 2, 3\)"),
+        ({"wall_distance": -1e-6}, "wall_distance: expected within"),
+    ],
+)
+def test_averages_that_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        host(**changes)
+
+
 def block():
     """A resolved host: the lower half of every other column is solid."""
     x, _, z = GRID.node_mesh()

@@ -54,6 +54,7 @@ voltage = ["-25 mV", "-1 V"]
 KEYS = {
     "message", "found", "voltage_V", "current_density_A_m2", "layer_thickness_m",
     "highest_field_V_m", "onset_time_s", "end_time_s", "charge_C_m2",
+    "highest_dendrite_velocity_m_s", "limiting_current_A_m2",
     "lowest_concentration_mol_m3", "debye_length_m", "electroneutral", "points", "ions",
     "porosity", "metal_area_factor", "cells", "solves", "newton_steps",
     "linear_iterations", "precision", "device", "wall_time_s", "folder",

@@ -335,3 +335,8 @@ def test_negative_transference_and_unknown_conductivity_are_let_in():
 def test_ions_are_checked_by_name():
     with pytest.raises(ValueError, match="anion_diffusivity"):
         BinaryElectrolyte.from_ions(1.0, 1e-9, 1e-5)
+
+
+def test_unknown_solution_names_the_nearest():
+    with pytest.raises(AttributeError, match=r"Did you mean 'lipf6_ec_emc'\? Known: "):
+        _ = electrolytes.lipf6_ec_emcc

@@ -347,6 +347,8 @@ def test_phases_that_are_refused(image, words, says):
         ({"axes": "XYZ"}, "got 'XYZ'"),
         ({"smoothing": -1.0}, "smoothing: expected within"),
         ({"smoothing": 10.0}, r"within \[0, 3\] voxels, got 10"),
+        ({"cut": "no"}, "cut: expected True or False, got 'no'"),
+        ({"trim": None}, "trim: expected True or False, got None"),
         ({"shape": (5, 6, 7)}, "shape, dtype: expected nothing"),
     ],
 )

@@ -220,7 +220,9 @@ GAP_CELL = column(1e-3, n=8, ratio=2.0)
         ({"current_density": np.nan}, "current_density: expected finite numbers"),
         ({"current_density": np.ones(2)}, r"one number .*jax.vmap"),
         ({"current_density": 2e8}, r"as 20 \* mA / cm\*\*2"),
+        ({"current_density": "20 mA/cm2"}, "expected a number .* got '20 mA/cm2'"),
         ({"max_time": 0.0}, "max_time: expected within"),
+        ({"steps": 1e-5}, r"steps: expected a depojax\.Steps, got 1e-05"),
         ({"run_on": 0.5}, "run_on: expected within"),
         ({"linear_tolerance": 1.0}, "linear_tolerance: expected within"),
         (

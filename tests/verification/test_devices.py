@@ -33,7 +33,8 @@ print("equal")
 
 def test_four_devices_are_as_one():
     """An image parted over x and y, in a process that pretends to have four devices."""
-    flags = "--xla_force_host_platform_device_count=4"
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += " --xla_force_host_platform_device_count=4"
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},

@@ -21,9 +21,8 @@ pytestmark = pytest.mark.slow  # every program of these takes its time to compil
 HELD = -0.3  # [V]
 BOOST = np.exp(-0.5 * FARADAY * HELD / (GAS_CONSTANT * 298.15))
 STEPS = Steps(tolerance=1e-6)
-# The same spacing, scaled, for all gaps: one program. A first cell of 0.16 µm in T3 is
-# about the least with which the jump can be solved here.
-CELLS, GROWTH = 160, 10.0
+# The same spacing, scaled, for all gaps: one program.
+CELLS, GROWTH = 160, 15.0
 
 
 def foil(widths, kinetics=None, counter_electrode="reservoir", conductivity=1e3):

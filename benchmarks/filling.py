@@ -1,0 +1,69 @@
+"""A resolved fibre mat that is plated until a pore closes.
+
+    python benchmarks/filling.py              64 × 64 × 64 cells; many minutes
+    python benchmarks/filling.py --cells 16   small
+
+Every window solves the coupled cell in the pores as they are, moves the wall by what was
+plated, and cuts the cells anew.
+"""
+
+import argparse
+import time
+
+import jax
+from shared.machine import peak_memory, print_machine, timed
+
+import depojax as dj
+
+
+def main() -> None:
+    """Print how the mat fills, what it took, and what is kept."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cells", type=int, default=64, help="along each side")
+    parser.add_argument("--current", type=float, default=100.0, help="[A m-2]")
+    parser.add_argument("--change", type=float, default=0.05, help="of a window")
+    parser.add_argument("--closed", type=float, default=0.01, help="share that ends it")
+    parser.add_argument("--note", default="", help="words for the header")
+    options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    print_machine(options.note)
+    cell = mat(options.cells)
+    step = dj.Galvanostatic(options.current, time=1e6)
+    growth = dj.LevelSetGrowth(closed=options.closed)
+    windows = dj.Windows(options.change)
+    begun = time.process_time()
+    seconds, run = timed(
+        lambda: dj.plate(cell, step, growth=growth, windows=windows, throw=False)
+    )
+    spent = time.process_time() - begun
+    print(f"\ncells                 {cell.grid.shape}")
+    print(f"wall time             {seconds:.1f} s, compilation included")
+    print(f"processor time        {spent:.1f} s")
+    print(f"ended by              {run.ended_by[-1]} after {float(run.end_time):.1f} s")
+    print(f"porosity              {float(cell.scaffold.porosity):.4f} at first,")
+    print(f"                      {float(run.window_porosity[-1]):.4f} at the end")
+    print(f"windows, steps        {int(run.windows)}, {int(run.time_steps)}")
+    print(
+        f"Newton, GMRES         {int(run.newton_steps)}, {int(run.linear_iterations)}"
+    )
+    print(f"Faraday mismatch      {float(run.faraday_mismatch):.1e}")
+    print(f"salt mismatch         {float(run.salt_mismatch):.1e}")
+    print(f"peak memory           {peak_memory():.2f} GB")
+
+
+def mat(n: int) -> dj.Cell:
+    """A mat of n³ cells and its separator."""
+    host = dj.fibre_mat((n, n, n), 2e-6, porosity=0.85, fibre_diameter=1.2e-5, key=3)
+    kinetics = dj.ButlerVolmer(30.0)
+    return dj.Cell(
+        host,
+        dj.ConcentratedElectrolyte(dj.electrolytes.lipf6_ec_emc, 1000.0),
+        metal=dj.metals.lithium,
+        kinetics=kinetics,
+        counter_kinetics=kinetics,
+        separator=dj.Separator(25e-6, porosity=0.45, tortuosity_factor=3.0),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`depojax resume run/`: go on with a plating run that was stopped on its way."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from depojax.cli.cell_file import read_cell_file
+from depojax.cli.cell_growth import go_on_arguments
+from depojax.cli.plate import RESTART, add_output_arguments, finished, told
+from depojax.cli.session import session
+from depojax.cli.words import InputError, Stages
+from depojax.io import load
+from depojax.problems.plating import go_on
+from depojax.problems.plating_solution import Plating
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `depojax resume`."""
+    parser.add_argument("folder", help="the run folder of `depojax plate`")
+    add_output_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Finish the run of a folder from its restart point.
+
+    Raises `InputError` for a folder without one.
+    """
+    folder = Path(arguments.folder)
+    if not (folder / RESTART).is_file():
+        done = (folder / "solution.nc").is_file()
+        why = "its run came to an end" if done else "it is no folder of a plating run"
+        raise InputError(f"{folder}: no {RESTART} to go on from: {why}.")
+    with session("float64"):
+        return _run(folder, arguments)
+
+
+def _run(folder: Path, arguments: argparse.Namespace) -> int:
+    stages = Stages(quiet=arguments.quiet)
+    file = read_cell_file(folder / "input.toml", "plate")
+    options = go_on_arguments(file)
+    try:
+        partial = load(folder / RESTART)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if not isinstance(partial, Plating):
+        raise InputError(f"{folder / RESTART}: expected a plating run in it.")
+
+    def solve(**more: Any) -> Plating:
+        return go_on(partial, **options, **more)
+
+    with stages.stage("protocol from a restart point"):
+        solution, failure = finished(solve, folder, arguments)
+    return told(solution, failure, folder, {"input": file.text}, arguments, stages)

@@ -1,0 +1,478 @@
+"""Metal that grows and dissolves on the surface of pores that the grid resolves.
+
+    v_n = V_m i/(zFρ)                 of the wall, from the local current
+    U = −γ κ V_m/(zF)                 of a wall of curvature κ (Gibbs–Thomson)
+
+The wall is a level set on the grid nodes; after each window of time it is moved by the
+charge that passed in each cell and the cells are cut anew. The pore loses Faraday's
+volume to round-off. Pores that nothing connects to the separator any more keep their
+electrolyte; metal that nothing connects to the collector is dead until it is reached
+again.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from depojax._checks import check_range, refuse
+from depojax._compile import compiled_quickly
+from depojax._types import (
+    Cells,
+    Faces,
+    Nodes,
+    Scalar,
+    as_float,
+    concrete,
+    is_traced,
+    static,
+)
+from depojax.fv.carrying import carried_over
+from depojax.fv.cut_cells import face_apertures, interface_area, volume_fractions
+from depojax.fv.grid import Grid
+from depojax.fv.level_set import (
+    extended,
+    moved,
+    pore_volume,
+    signed_distance,
+    wall_curvature,
+    with_volume,
+)
+from depojax.physics.nuclei import Nuclei
+from depojax.problems.cell import Cell
+from depojax.problems.cell_assembly import collector_area, onto
+from depojax.problems.growth import (
+    AbstractGrowth,
+    Gain,
+    Stop,
+    metal_of,
+    volume_of_charge,
+)
+from depojax.scaffold.scaffold import Scaffold, flood, subdivision_of
+
+_WAY = 0.1  # change of geometry, as windows count it, of a wall that moves by a cell
+_SLIVER = 1e-6  # of a cell, that is no phase
+_THIN = 0.25  # of a cell: metal that counts in part where only metal reacts
+_REDISTANCE = 20  # sweeps after a move
+
+
+class MetalOnGrid(eqx.Module):
+    """Metal of a `LevelSetGrowth`."""
+
+    distance: Nodes  # to the wall as it is, positive in the pore [m]
+    core: Nodes  # level set of what never dissolves [m]
+    reserve: Float[Array, "x y"]  # in the collector, below the grid [C]
+    dead: Cells  # 1 where the solid has lost the collector
+    anchored: Cells  # 1 where solid counts as connected from the beginning
+    open_at_first: Cells  # 1 where the pore reached the top at the beginning
+    pore_at_first: Scalar  # [m³]
+    reserve_at_first: Scalar  # [C]
+    step: Scalar  # how far the wall moved last at most, over the cell [-]
+
+
+class LevelSetGrowth(AbstractGrowth):
+    """Growth that moves the surface of resolved pores.
+
+    The host is as its scaffold was cut (`Scaffold.levelset`), so of an implicit shape
+    or a smoothed image; without a host metal grows on the collector. What is given as
+    `initial_deposit` is part of the solid that is drawn, and that thick.
+
+    Args:
+        density_factor: share of the deposit that is metal [-]; 1 is dense.
+        closed: share of the pore volume behind closed pores that ends a run [-].
+        gibbs_thomson: whether the wall's curvature shifts its potential.
+        surface_energy: γ of metal and electrolyte [J m⁻²]; by default that of the metal
+            in vacuum.
+        nuclei: metal that is there at first, see `depojax.draw_nuclei`; then bare host
+            and collector do not react. Of a radius of two cells or more.
+
+    `Windows.change` 0.05 lets the wall move by half a cell at most.
+    Good values: windows of 0.02 to 0.05, 8 cells or more across a pore.
+
+    Raises `ValueError` for numbers outside of their range.
+    """
+
+    density_factor: Scalar  # ρ [-]
+    closed: Scalar  # [-]
+    surface_energy: Scalar | None  # γ [J m-2]
+    nuclei: Nuclei | None
+    gibbs_thomson: bool = static()
+
+    def __init__(
+        self,
+        *,
+        density_factor: Any = 1.0,
+        closed: Any = 0.01,
+        gibbs_thomson: bool = False,
+        surface_energy: Any = None,
+        nuclei: Nuclei | None = None,
+    ):
+        check_range("density_factor", density_factor, 0.0, 1.0, open_low=True)
+        check_range("closed", closed, 0.0, 1.0, open_low=True)
+        if not isinstance(gibbs_thomson, bool):
+            raise refuse("gibbs_thomson", "True or False", repr(gibbs_thomson))
+        if surface_energy is not None:
+            check_range("surface_energy", surface_energy, 0.0, 10.0, "J m⁻²")
+            surface_energy = as_float(surface_energy)
+        if not isinstance(nuclei, Nuclei | None):
+            raise refuse("nuclei", "Nuclei of draw_nuclei", type(nuclei).__name__)
+        self.nuclei = nuclei
+        self.density_factor, self.closed = as_float(density_factor), as_float(closed)
+        self.gibbs_thomson, self.surface_energy = gibbs_thomson, surface_energy
+
+    def check(self, cell: Cell) -> None:
+        """Refuse a host whose pores are averages, or whole voxels."""
+        scaffold = cell.scaffold
+        if not scaffold.resolved:
+            raise refuse(
+                "growth",
+                "a HomogenisedGrowth for a host known by its averages",
+                "a LevelSetGrowth, which moves walls that the grid resolves",
+            )
+        area = concrete(scaffold.surface_area)
+        if scaffold.levelset is None and area is not None and area.any():
+            raise refuse(
+                "scaffold",
+                "one that was cut by a level set",
+                "one of whole voxels",
+                "Read the image with cut=True.",
+            )
+
+    def begin(self, cell: Cell) -> MetalOnGrid:
+        """The host as it is drawn; its outermost layer is the initial deposit."""
+        bare = _begun(cell)
+        if self.nuclei is None:
+            return bare
+        return _with_caps(cell, bare, self.nuclei)
+
+    @compiled_quickly
+    def cell(self, cell: Cell, metal: MetalOnGrid) -> Cell:
+        """The cell cut by the wall as it is."""
+        grid = cell.scaffold.grid
+        raw = Scaffold.from_levelset(metal.distance, grid, trim=False)
+        scaffold = raw.trimmed()
+        live = jnp.where(metal.dead > 0, 0.0, scaffold.surface_area)
+        if self.nuclei is not None:
+            live = live * _covered(cell, metal)
+            cell = cell.replace(plated_collector=False)
+        scaffold = eqx.tree_at(lambda s: s.surface_area, scaffold, live)
+        cell = eqx.tree_at(lambda c: c.scaffold, cell, scaffold)
+        if self.gibbs_thomson:
+            U = cell.equilibrium_potential
+            U = self.curvature_potential(cell, metal) + (0.0 if U is None else U)
+            cell = eqx.tree_at(
+                lambda c: c.equilibrium_potential, cell, U, is_leaf=lambda x: x is None
+            )
+        if cell.solid_conductivity is None:
+            return cell
+        sigma = _conductivity(cell, metal)
+        return eqx.tree_at(lambda c: c.solid_conductivity, cell, sigma)
+
+    def curvature_potential(self, cell: Cell, metal: MetalOnGrid) -> Cells:
+        """U = −γ κ V_m/(zF) of the wall in each cell [V]."""
+        grid, fine = cell.scaffold.grid, _fine(cell, metal.distance)
+        area = interface_area(fine, face_apertures(metal.distance))
+        kappa = wall_curvature(fine, metal.distance)
+        total = _summed(area, grid)
+        mean = _summed(area * kappa, grid) / jnp.where(total > 0, total, 1.0)
+        gamma = self.surface_energy
+        gamma = metal_of(cell).surface_energy if gamma is None else gamma
+        return -gamma * mean * volume_of_charge(cell, as_float(1.0))
+
+    @compiled_quickly
+    def grown(self, cell: Cell, metal: MetalOnGrid, gain: Gain) -> MetalOnGrid:
+        """The wall after a window."""
+        grid, fine = cell.scaffold.grid, _fine(cell, metal.distance)
+        on_floor = jnp.maximum(gain.floor, 0.0)
+        charge = gain.host[..., : cell.scaffold.shape[2]]
+        charge = charge.at[..., 0].add(on_floor)
+        volume = volume_of_charge(cell, charge) / self.density_factor
+        area = _wall_area(cell, fine, metal.distance)
+        total = _summed(area, grid)
+        share = volume / jnp.where(total > 0, total, 1.0)
+        gained = _on_parts(share, metal.distance, grid) * area
+        distance = moved(
+            fine, metal.distance, gained, area, core=metal.core, sweeps=_REDISTANCE
+        )
+        distance = jnp.where(jnp.any(volume != 0), distance, metal.distance)
+        near = jnp.abs(metal.distance) < jnp.max(_narrowest(fine))
+        thickness = extended(fine, metal.distance, gained, area)
+        farthest = jnp.max(jnp.where(near, jnp.abs(thickness), 0.0))
+        new = MetalOnGrid(
+            distance=distance,
+            core=metal.core,
+            reserve=metal.reserve + gain.floor - on_floor,
+            dead=metal.dead,
+            anchored=metal.anchored,
+            open_at_first=metal.open_at_first,
+            pore_at_first=metal.pore_at_first,
+            reserve_at_first=metal.reserve_at_first,
+            step=farthest / jnp.min(_narrowest(fine)),
+        )
+        return eqx.tree_at(lambda m: m.dead, new, _severed(cell, new))
+
+    def change(self, cell: Cell, before: MetalOnGrid, after: MetalOnGrid) -> Scalar:
+        """A tenth of the way of the wall, in cells."""
+        return _WAY * after.step
+
+    @compiled_quickly
+    def left(self, cell: Cell, metal: MetalOnGrid) -> tuple[Cells, Array]:
+        """Live metal, shared out by how thick it stands on the core."""
+        grid = cell.scaffold.grid
+        here = self.cell(cell, metal)
+        depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
+        weight = here.scaffold.surface_area * jnp.maximum(depth, 0.0)
+        deposit = self._deposit(cell, metal)
+        live = jnp.sum(jnp.where(metal.dead > 0, 0.0, deposit))
+        total = jnp.sum(weight)
+        charge = weight * (jnp.maximum(live, 0.0) / jnp.where(total > 0, total, 1.0))
+        return onto(cell.grid, charge), jnp.maximum(metal.reserve, 0.0)
+
+    def _deposit(self, cell: Cell, metal: MetalOnGrid) -> Cells:
+        """Charge of the metal in each cell of the host [C]."""
+        core, now = (
+            _over_parts(volume_fractions(v), cell.scaffold.grid)
+            for v in (metal.core, metal.distance)
+        )
+        volume = (core - now) * cell.scaffold.grid.volumes * self.density_factor
+        return volume / volume_of_charge(cell, as_float(1.0))
+
+    @compiled_quickly
+    def dead(self, cell: Cell, metal: MetalOnGrid) -> Cells:
+        """Metal that nothing connects to the collector."""
+        return onto(cell.grid, metal.dead * self._deposit(cell, metal))
+
+    @compiled_quickly
+    def volume(self, cell: Cell, metal: MetalOnGrid) -> Scalar:
+        """What the pore has lost, and what is gone from the collector."""
+        lost = metal.pore_at_first - pore_volume(
+            _fine(cell, metal.distance), metal.distance
+        )
+        below = jnp.sum(metal.reserve) - metal.reserve_at_first
+        return lost * self.density_factor + volume_of_charge(cell, below)
+
+    @compiled_quickly
+    def thickness(self, cell: Cell, metal: MetalOnGrid) -> Cells:
+        """How deep the bare wall lies below the surface; of the collector as well."""
+        scaffold = cell.scaffold
+        first = _begun(cell).distance
+        depth = _over_parts(_of_corners(first - metal.distance), scaffold.grid)
+        bare = scaffold.surface_area.at[..., 0].add(collector_area(cell)) > 0
+        return onto(cell.grid, jnp.where(bare, depth, 0.0))
+
+    @compiled_quickly
+    def trapped(self, cell: Cell, metal: MetalOnGrid) -> Cells:
+        """Electrolyte in pores that were open and reach the top no more."""
+        raw = Scaffold.from_levelset(metal.distance, cell.scaffold.grid, trim=False)
+        now = raw.trimmed().pore_fraction > 0
+        lost = (metal.open_at_first > 0) & ~now
+        volume = jnp.where(lost, raw.pore_fraction, 0.0) * raw.grid.volumes
+        return onto(cell.grid, volume)
+
+    def stops(self, cell: Cell, metal: MetalOnGrid) -> tuple[Stop, ...]:
+        """A pore that closed, the top that did, metal at the separator."""
+        trapped, openness, touching = jax.lax.stop_gradient(
+            (self.trapped(cell, metal), *_at_top(cell, metal))
+        )
+        if is_traced(trapped):
+            return ()
+        found = []
+        if not np.any(np.asarray(openness) > 0):
+            top = np.asarray(cell.scaffold.shape) - 1
+            found.append(Stop(_place(cell, top // (2, 2, 1)), "top_closure", True))
+        if np.any(touching):
+            name = "short_circuit" if cell.separator is None else "separator_reached"
+            column = np.unravel_index(np.argmax(touching), touching.shape)
+            at = (*column, cell.scaffold.shape[2] - 1)
+            found.append(Stop(_place(cell, at), name, cell.separator is None))
+        pore, closed = jax.lax.stop_gradient((metal.pore_at_first, self.closed))
+        if float(np.sum(trapped)) > float(closed) * float(pore):
+            where = np.argwhere(np.asarray(trapped) > 0)
+            at = where[where[:, 2].argmax()]
+            found.append(Stop(_place(cell, at), "pore_closure"))
+        return tuple(found)
+
+    def carried(self, before: Cell, after: Cell, salt: Cells) -> Cells:
+        """Salt stays in its cell; a cell that closes hands it on, a pocket keeps it."""
+        return _carried(before, after, salt)
+
+
+@compiled_quickly
+def _begun(cell: Cell) -> MetalOnGrid:
+    scaffold, grid = cell.scaffold, cell.scaffold.grid
+    if scaffold.levelset is None:
+        nodes = [n + 1 for n in grid.shape]
+        distance = jnp.full(nodes, jnp.sum(grid.widths[2]), grid.dtype)
+        fine = grid
+    else:
+        fine = _fine(cell, scaffold.levelset)
+        distance = signed_distance(fine, scaffold.levelset)
+        volume = pore_volume(fine, scaffold.levelset)
+        distance = with_volume(fine, distance, volume, 1.0)
+    core = distance
+    first = cell.initial_deposit
+    if first is not None:
+        thickness = volume_of_charge(cell, first)
+        if thickness.ndim:
+            area = interface_area(fine, face_apertures(distance))
+            amount = _on_parts(thickness, distance, grid) * area
+            thickness = extended(fine, distance, amount, area)
+        core = distance + thickness
+    reserve = jnp.zeros(grid.shape[:2], grid.dtype)
+    if cell.plated_collector:
+        height = jnp.broadcast_to(fine.node_mesh()[2], distance.shape)
+        distance = jnp.where(height < distance, height, distance)
+        core = jnp.where(height < core, height, core)
+        if first is not None:
+            per_column = jnp.broadcast_to(first, grid.shape)[..., 0]
+            reserve = per_column * collector_area(cell)
+    raw = Scaffold.from_levelset(distance, grid, trim=False)
+    solid = _solid(raw)
+    reached = flood(*solid, grid.periodic, end=0)
+    return MetalOnGrid(
+        distance=distance,
+        core=core,
+        reserve=reserve,
+        dead=jnp.zeros(grid.shape, grid.dtype),
+        anchored=(solid[1] & ~reached).astype(grid.dtype),
+        open_at_first=(raw.trimmed().pore_fraction > 0).astype(grid.dtype),
+        pore_at_first=pore_volume(fine, distance),
+        reserve_at_first=jnp.sum(reserve),
+        step=jnp.zeros((), grid.dtype),
+    )
+
+
+@compiled_quickly
+def _with_caps(cell: Cell, bare: MetalOnGrid, nuclei: Nuclei) -> MetalOnGrid:
+    """Host and collector with nuclei on them."""
+    fine = _fine(cell, bare.distance)
+    caps = nuclei.levelset(fine)
+    distance = jnp.where(caps < bare.distance, caps, bare.distance)
+    return eqx.tree_at(
+        lambda m: (m.distance, m.pore_at_first),
+        bare,
+        (distance, pore_volume(fine, distance)),
+    )
+
+
+def _covered(cell: Cell, metal: MetalOnGrid) -> Cells:
+    """Whether the wall in a cell is that of metal, thin metal in part."""
+    grid = cell.scaffold.grid
+    depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
+    return jnp.clip(depth / (_THIN * jnp.min(_narrowest(grid))), 0.0, 1.0)
+
+
+def _fine(cell: Cell, values: Nodes) -> Grid:
+    """The grid whose nodes hold the level set."""
+    grid = cell.scaffold.grid
+    parts = subdivision_of(values, grid)
+    return grid if parts == 1 else grid.subdivided(parts)
+
+
+def _summed(fine: Cells, grid: Grid) -> Cells:
+    """Sum over the parts of each cell."""
+    x, y, z = grid.shape
+    a, b, c = (n // m for n, m in zip(fine.shape, grid.shape, strict=True))
+    return fine.reshape(x, a, y, b, z, c).sum((1, 3, 5))
+
+
+def _over_parts(fine: Cells, grid: Grid) -> Cells:
+    """Mean over the parts of each cell."""
+    return _summed(fine, grid) * (np.prod(grid.shape) / fine.size)
+
+
+def _on_parts(values: Cells, nodes: Nodes, grid: Grid) -> Cells:
+    """The value of each cell, in all of its parts."""
+    parts = subdivision_of(nodes, grid)
+    for axis in range(3):
+        values = jnp.repeat(values, parts, axis)
+    return values
+
+
+def _of_corners(nodes: Nodes) -> Cells:
+    """Mean of the corners of each cell."""
+    for axis, n in enumerate(nodes.shape):
+        below = jax.lax.slice_in_dim(nodes, 0, n - 1, axis=axis)
+        nodes = (below + jax.lax.slice_in_dim(nodes, 1, n, axis=axis)) / 2
+    return nodes
+
+
+def _narrowest(grid: Grid) -> Array:
+    widths = [w for w in grid.widths if w.shape[0] > 1] or list(grid.widths)
+    return jnp.stack([jnp.min(w) for w in widths])
+
+
+def _wall_area(cell: Cell, fine: Grid, distance: Nodes) -> Cells:
+    """Area of all walls in the parts of cells, the plated collector's too [m²]."""
+    apertures = face_apertures(distance)
+    area = interface_area(fine, apertures)
+    if not cell.plated_collector:
+        return area
+    floor = apertures[2][..., 0] * fine.face_areas(2)[..., 0]
+    return area.at[..., 0].add(floor)
+
+
+def _solid(raw: Scaffold) -> tuple[Faces, Bool[Array, "x y z"]]:
+    """Faces through which the solid holds together, and cells that have some."""
+    x, y, z = (
+        jnp.where(1 - face > _SLIVER, 1 - face, 0.0) for face in raw.face_transmission
+    )
+    return (x, y, z), jax.lax.stop_gradient(1 - raw.pore_fraction) > _SLIVER
+
+
+def _severed(cell: Cell, metal: MetalOnGrid) -> Cells:
+    """1 where the solid is connected neither to the collector nor to an anchor."""
+    grid = cell.scaffold.grid
+    faces, solid = _solid(Scaffold.from_levelset(metal.distance, grid, trim=False))
+    anchors = metal.anchored > 0
+    reached = flood(faces, solid, grid.periodic, end=0, seeds=anchors)
+    return (solid & ~reached).astype(grid.dtype)
+
+
+def _conductivity(cell: Cell, metal: MetalOnGrid) -> Cells:
+    """σ of the solid in each cell [S m⁻¹]: of host and metal by their volumes."""
+    grid = cell.scaffold.grid
+    core, now = (
+        1 - _over_parts(volume_fractions(v), grid) for v in (metal.core, metal.distance)
+    )
+    share = jnp.where(now > core, 1 - core / jnp.where(now > 0, now, 1.0), 0.0)
+    own = as_float(cell.solid_conductivity)
+    return own + share * (metal_of(cell).electrical_conductivity - own)
+
+
+@compiled_quickly
+def _at_top(cell: Cell, metal: MetalOnGrid) -> tuple[Array, Array]:
+    """Openness of the top faces, and where metal has come to a top that was clear."""
+    grid = cell.scaffold.grid
+    raw = Scaffold.from_levelset(metal.distance, grid, trim=False)
+    openness = raw.face_transmission[2][..., -1]
+    clear = jnp.all(metal.core[..., -1] > 0)
+    return openness, clear & (openness < 1 - _SLIVER)
+
+
+def _place(cell: Cell, at: Any) -> Array:
+    centers = cell.scaffold.grid.centers
+    return jnp.stack([centers[axis][int(at[axis])] for axis in range(3)])
+
+
+@compiled_quickly
+def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
+    old, new = before.domain(), after.domain()
+    volumes = old.grid.volumes
+    grid = after.scaffold.grid
+    closed = jnp.zeros(grid.shape, bool)
+    if after.scaffold.levelset is not None:
+        inside = _over_parts(volume_fractions(after.scaffold.levelset), grid)
+        closed = (after.scaffold.pore_fraction == 0) & (inside > _SLIVER)
+    above = old.grid.shape[2] - grid.shape[2]
+    return carried_over(
+        salt,
+        old.pore_fraction * volumes,
+        new.pore_fraction * volumes,
+        (old.face_transmission, new.face_transmission),
+        jnp.pad(closed, [(0, 0), (0, 0), (0, above)]),
+        old.grid.periodic,
+    )

@@ -1,0 +1,186 @@
+"""The verb `plate`: Faraday's volume, salt, closing pores, refusals, files."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import depojax as dj
+from depojax.fv.grid import Grid
+from depojax.problems.plating import go_on
+from depojax.scaffold.scaffold import Scaffold
+from depojax.units import FARADAY, cm, mA, mAh, um
+
+CELLS = 6
+
+
+def host_cell(**options):
+    """A homogenised host of 60 µm below a separator."""
+    side = np.full(1, 1e-5)
+    grid = Grid((side, side, np.full(CELLS, 10 * um)))
+    given = {
+        "metal": dj.metals.lithium,
+        "separator": dj.Separator(20 * um, cells=2),
+        "kinetics": dj.ButlerVolmer(5.0),
+        "counter_kinetics": dj.ButlerVolmer(20.0),
+        "plated_collector": False,
+    }
+    return dj.Cell(
+        Scaffold.homogenised(grid, 0.8, 1.5, 2e5),
+        dj.BinaryElectrolyte(1000.0, 3e-10, 0.38, conductivity=1.0),
+        **(given | options),
+    )
+
+
+def filled_with(**options):
+    protocol = dj.Galvanostatic(2 * mA / cm**2, capacity=20 * mAh / cm**2)
+    return dj.plate(host_cell(), protocol, **options)
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """Plated until the first pore closes."""
+    return filled_with()
+
+
+def test_metal_fills_what_faraday_says(filled):
+    """MB2 of a whole filling: volume = Q V_m/(zF), to 1e-8."""
+    assert float(filled.faraday_mismatch) < 1e-8
+    metal = dj.metals.lithium
+    time = float(filled.end_time)
+    volume = 20.0 * time * 1e-10 * float(metal.molar_volume) / FARADAY
+    assert float(filled.deposited_volume) == pytest.approx(volume, rel=1e-8)
+    lost = np.asarray(filled.cell.scaffold.pore_fraction) - np.asarray(
+        filled.pore_fraction[..., :CELLS]
+    )
+    assert lost.sum() * 1e-15 == pytest.approx(volume, rel=1e-8)
+    on_wall = np.asarray(filled.thickness)[..., :CELLS].sum() * 2e5 * 1e-15
+    assert on_wall == pytest.approx(volume, rel=1e-8)
+
+
+def test_the_first_pore_that_closes_ends_it(filled):
+    assert filled.ended_by == ("top_closure",)
+    assert float(jnp.min(filled.pore_fraction)) == pytest.approx(0.02, rel=1e-6)
+    assert float(filled.closure_place[2]) == pytest.approx(55 * um)
+    assert float(filled.closure_time) == pytest.approx(float(filled.end_time))
+    # Behind the top lies all of the electrolyte that is left in the host.
+    left = np.asarray(filled.pore_fraction)[..., :CELLS].sum() * 1e-15
+    assert float(filled.trapped_electrolyte) == pytest.approx(left, rel=1e-9)
+
+
+def test_salt_stays_what_it_was(filled):
+    assert float(filled.salt_mismatch) < 1e-8
+    domain_pores = np.asarray(filled.pore_fraction) * np.asarray(
+        filled.cell.grid.volumes
+    )
+    salt = (np.asarray(filled.concentration) * domain_pores).sum()
+    at_first = 1000.0 * float(
+        jnp.sum(filled.cell.domain().pore_fraction * filled.cell.grid.volumes)
+    )
+    assert salt == pytest.approx(at_first, rel=1e-8)
+    assert float(jnp.max(filled.concentration)) > 1500.0  # its solvent is squeezed out
+
+
+def test_histories_go_with_the_run(filled):
+    time = np.asarray(filled.time)
+    assert np.all(np.diff(time) > 0)
+    assert time[-1] == pytest.approx(float(filled.end_time), rel=1e-12)
+    assert np.all(np.diff(np.asarray(filled.window_porosity)) < 0)
+    assert float(jnp.max(filled.charge_imbalance)) < 1e-8
+    assert filled.window_time.shape == (int(filled.windows),)
+
+
+def test_windows_are_of_second_order(filled):
+    """The filling ends with the same profile; errors fall as the square of windows."""
+    protocol = dj.Galvanostatic(2 * mA / cm**2, capacity=2 * mAh / cm**2)
+    pores = []
+    for length in (300.0, 600.0, 1200.0):
+        windows = dj.Windows(fixed=length)
+        run = dj.plate(
+            host_cell(), protocol, windows=windows, steps=dj.Steps(tolerance=1e-6)
+        )
+        pores.append(np.asarray(run.pore_fraction)[0, 0, :CELLS])
+    fine, coarse = (np.abs(pores[k + 1] - pores[k]).max() for k in (0, 1))
+    assert 1.7 < np.log2(coarse / fine) < 2.4
+
+
+def test_a_run_that_was_kept_goes_on_as_if_it_had_not_stopped(monkeypatch):
+    import depojax.problems.plating_run as plating_run
+
+    monkeypatch.setattr(plating_run, "_KEPT_EVERY", -1.0)
+    kept = []
+    whole = filled_with(keep=kept.append)
+    half = kept[len(kept) // 2]
+    assert 0 < int(half.windows) < int(whole.windows)
+    monkeypatch.undo()
+    rest = go_on(half)
+    assert rest.ended_by == whole.ended_by
+    assert float(rest.end_time) == pytest.approx(float(whole.end_time), rel=1e-9)
+    np.testing.assert_allclose(rest.pore_fraction, whole.pore_fraction, rtol=1e-7)
+    assert int(rest.windows) == int(whole.windows)
+    assert float(rest.faraday_mismatch) < 1e-8
+    n = half.time.size
+    np.testing.assert_array_equal(rest.time[:n], half.time)
+
+
+def test_files_keep_all_of_it(filled, tmp_path):
+
+    path = tmp_path / "plated.nc"
+    dj.save(filled, path)
+    again = dj.load(path)
+    for before, after in zip(*map(jax.tree.leaves, (filled, again)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert jax.tree.structure(filled) == jax.tree.structure(again)
+    data = filled.to_xarray()
+    assert data.thickness.dims == ("x", "y", "z")
+    assert data.thickness.units == "m"
+    assert float(data.faraday_mismatch) == float(filled.faraday_mismatch)
+    assert all("units" in data[name].attrs for name in data.data_vars)
+
+
+def test_figures_show_it(filled):
+    assert dj.plot.fill_profile(filled).axes[0].get_xlabel() == "share of the volume"
+    assert len(dj.plot.plating_history(filled).axes) == 2
+    with pytest.raises(ValueError, match="more than one column"):
+        dj.plot.thickness_map(filled)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"growth": "level set"}, "growth.*or LevelSetGrowth, got str"),
+        ({"nucleation": 0.04}, "nucleation.*a Nucleation, got float"),
+        ({"double_layer_capacitance": 0.0}, "double_layer_capacitance"),
+    ],
+)
+def test_plate_refuses(options, words):
+    with pytest.raises(ValueError, match=words):
+        dj.plate(host_cell(), "Plate at 1 mA/cm2 for 1 s", **options)
+
+
+def test_plate_refuses_cells(filled):
+    step = "Plate at 1 mA/cm2 for 1 s"
+    with pytest.raises(ValueError, match="which metal it plates"):
+        dj.plate(host_cell(metal=None), step)
+    nucleation = dj.Nucleation(dj.metals.lithium, wetting_factor=1e-4)
+    with pytest.raises(ValueError, match=r"kinetics.*no overpotential without"):
+        dj.plate(host_cell(kinetics=None), step, nucleation=nucleation)
+    with pytest.raises(ValueError, match=r"nucleation.*a bare host"):
+        dj.plate(host_cell(initial_deposit=10.0), step, nucleation=nucleation)
+    side = np.full(1, 1e-5)
+    other = Scaffold.homogenised(Grid((side, side, side)), 0.8, 1.5, 2e5)
+    with pytest.raises(ValueError, match=r"start.*a run of a cell"):
+        dj.plate(host_cell().with_scaffold(other), step, start=filled)
+    with pytest.raises(ValueError, match=r"change.*\(0, 1\)"):
+        dj.Windows(5.0)
+    with pytest.raises(ValueError, match="a Plating, got str"):
+        go_on("run/")
+
+
+def test_plate_refuses_to_be_compiled():
+
+    def volume(J):
+        return dj.plate(host_cell(), dj.Galvanostatic(J, time=1.0)).deposited_volume
+
+    with pytest.raises(ValueError, match="outside of jit and vmap"):
+        jax.jit(volume)(20.0)

@@ -1,0 +1,260 @@
+"""Metal that moves while the cell is solved: r16, r29, r17, and what must be kept."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import observed_orders
+
+import depojax as dj
+from depojax.fv.grid import Grid, stretched_widths
+from depojax.problems.level_set_growth import LevelSetGrowth
+from depojax.problems.plating_window import Windows
+from depojax.units import FARADAY, cm, mA, um
+
+LITHIUM = float(dj.metals.lithium.molar_volume) / FARADAY  # V_m/F [m³ C⁻¹]
+
+
+def dilute(concentration=1000.0, cation=2e-10, anion=4e-10):
+    law = dj.IdealDilute(cation, anion)
+    return dj.ConcentratedElectrolyte(law, concentration)
+
+
+def fibre_cell(radius, **options):
+    """A fibre across a small box, above a plated collector."""
+    grid = Grid.uniform((8, 1, 10), 2 * um)
+    x, _, z = grid.node_mesh()
+    values = jnp.hypot(x - 8.2 * um, z - 9.7 * um) - radius
+    host = dj.Scaffold.from_levelset(jnp.broadcast_to(values, (9, 2, 11)), grid)
+    options = {"separator": dj.Separator(10 * um, cells=3)} | options
+    return dj.Cell(
+        host,
+        dilute(),
+        metal=dj.metals.lithium,
+        kinetics=dj.ButlerVolmer(30.0),
+        counter_kinetics=dj.ButlerVolmer(30.0),
+        **options,
+    )
+
+
+PLATE_AND_STRIP = (
+    dj.Galvanostatic(4 * mA / cm**2, time=200.0),
+    dj.Galvanostatic(-4 * mA / cm**2, time=500.0),
+)
+
+
+@pytest.fixture(scope="module")
+def cycle():
+    cell = fibre_cell(3.1 * um)
+    return dj.plate(cell, PLATE_AND_STRIP, growth=LevelSetGrowth())
+
+
+def test_metal_and_salt_are_kept(cycle):
+    assert float(cycle.faraday_mismatch) < 1e-10
+    assert float(cycle.salt_mismatch) < 1e-10
+    assert float(jnp.max(cycle.charge_imbalance)) < 1e-8
+    assert float(jnp.min(cycle.concentration[cycle.concentration > 0])) > 300
+    assert float(jnp.max(cycle.concentration)) < 2000
+
+
+def test_stripping_gives_back_the_bare_host(cycle):
+    assert cycle.ended_by == ("time", "stripped")
+    assert float(cycle.coulombic_efficiency[0]) == pytest.approx(1, abs=5e-3)
+    bare = cycle.cell.scaffold
+    now = cycle.pore_fraction[..., :10]
+    assert float(jnp.max(jnp.abs(now - bare.pore_fraction))) < 0.02
+    assert float(jnp.max(cycle.thickness)) < 0.05 * um
+    plated = 40.0 * 200 * LITHIUM * 16 * um * 2 * um
+    fall = (cycle.window_porosity[0] - jnp.min(cycle.window_porosity)) * 640 * um**3
+    first = (cycle.window_porosity[0] - bare.porosity) * 640 * um**3
+    assert float(fall - first) == pytest.approx(plated, rel=0.02)
+
+
+def test_one_program_for_all_windows(cycle):
+    # Another host of the same shape, another current: nothing is compiled anew.
+    from jax import monitoring
+
+    seen = []
+
+    def listen(event, _, **__):
+        if event.endswith("backend_compile_duration"):
+            seen.append(event)
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        step = dj.Galvanostatic(3 * mA / cm**2, time=150.0)
+        run = dj.plate(fibre_cell(2.8 * um), step, growth=LevelSetGrowth())
+    finally:
+        monitoring.clear_event_listeners()
+    assert int(run.windows) > 3
+    assert len(seen) < int(run.windows)
+
+
+def test_refusals():
+    homogenised = dj.Scaffold.homogenised(Grid.uniform((2, 2, 2), um), 0.5, 2.0, 1e5)
+    cell = fibre_cell(3.1 * um)
+    step = PLATE_AND_STRIP[0]
+    with pytest.raises(ValueError, match="HomogenisedGrowth for a host known by its"):
+        dj.plate(cell.with_scaffold(homogenised), step, growth=LevelSetGrowth())
+    image = np.ones((4, 4, 4), bool)
+    image[1:3, 1:3, :2] = False
+    voxels = dj.Scaffold.from_image(image, um, cut=False)
+    with pytest.raises(ValueError, match="Read the image with cut=True"):
+        dj.plate(cell.with_scaffold(voxels), step, growth=LevelSetGrowth())
+    with pytest.raises(ValueError, match="density_factor: expected within"):
+        LevelSetGrowth(density_factor=1.2)
+    with pytest.raises(ValueError, match="closed: expected within"):
+        LevelSetGrowth(closed=0.0)
+    with pytest.raises(ValueError, match="surface_energy: expected within"):
+        LevelSetGrowth(surface_energy=-1.0)
+    with pytest.raises(ValueError, match="gibbs_thomson: expected True or False"):
+        LevelSetGrowth(gibbs_thomson=1)  # pyright: ignore[reportArgumentType]
+
+
+def foil(n, length, salt, **options):
+    side = np.full(1, 1e-5)
+    grid = Grid((side, side, np.full(n, length / n)))
+    options = {"kinetics": dj.ButlerVolmer(30.0)} | options
+    return dj.Cell(
+        dj.Scaffold.open(grid),
+        salt,
+        metal=dj.metals.lithium,
+        counter_electrode="reservoir",
+        **options,
+    )
+
+
+FRONT = (1.3007728854050358e-06, 6.172809211240332e-06, 2.562671297922882e-05)
+
+
+@pytest.mark.slow
+def test_planar_front_with_butler_volmer():
+    # MB5: −0.12 V against a bath at 100 µm; s after 60, 300 and 1200 s.
+    steps = [dj.Potentiostatic(-0.12, time=t) for t in (60.0, 240.0, 900.0)]
+    errors = []
+    for change in (0.05, 0.0125):  # half a cell of 5 µm, an eighth
+        run = dj.plate(
+            foil(20, 1e-4, dilute()),
+            steps,
+            growth=LevelSetGrowth(),
+            windows=Windows(change),
+        )
+        s = np.cumsum(run.step_charges) * LITHIUM
+        errors.append(np.max(np.abs(s / np.asarray(FRONT) - 1)))
+        assert float(run.faraday_mismatch) < 1e-10
+        thickness = float(run.thickness[0, 0, 0])
+        assert thickness == pytest.approx(float(s[-1]), rel=1e-9)
+    assert errors[0] < 0.01
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("supply", "width"), [(0.5, 0.43275159936631), (0.02096170109943, 0.01198679573)]
+)
+def test_front_that_takes_all_it_meets(supply, width):
+    # MB1, plane: s = 2λ√(Dt) where S = c₀/((1 − t₊)C_m); ten cells over √(Dt).
+    D, share = 3e-10, 0.62
+    c0 = supply * share / (LITHIUM * FARADAY)
+    salt = dj.BinaryElectrolyte(
+        c0, D, 1 - share, conductivity=1e3, thermodynamic_factor=1e-9
+    )
+    layer = 3e-5
+    time = layer**2 / D
+    errors = []
+    for cells in (5, 10):
+        h = layer / cells
+        widths = np.concatenate(
+            [np.full(2 * cells, h), stretched_widths(h, 8 * layer, 1.15)]
+        )
+        side = np.full(1, 1e-5)
+        cell = dj.Cell(
+            dj.Scaffold.open(Grid((side, side, widths))),
+            salt,
+            metal=dj.metals.lithium,
+            kinetics=dj.ButlerVolmer(1e5),
+            counter_electrode="reservoir",
+        )
+        run = dj.plate(
+            cell, dj.Potentiostatic(-0.4, time=time), growth=LevelSetGrowth()
+        )
+        s = float(run.charge) * LITHIUM
+        errors.append(s / (2 * width * layer) - 1)
+    assert abs(errors[-1]) < 0.01
+    assert observed_orders(errors)[0] > 0.8
+
+
+GROWTH_RATES = [
+    (2e5, 0.0, 3.667558e-4),
+    (1e6, 0.0, 3.557928e-4),
+    (2e5, 5e-4, 1.316225e-4),
+]  # k [m⁻¹], R_film [Ω m²], ω [s⁻¹]: LS1
+
+
+def rough_foil(k, film, cells):
+    """Half a wave of amplitude λ/200 on metal 100 µm below a bath."""
+    half = math.pi / k
+    h = half / cells
+    amplitude, height = half / 100, 3.37 * h
+    widths = np.concatenate(
+        [np.full(7, h), stretched_widths(h, 1e-4 + height - 7 * h, 1.3)]
+    )
+    grid = Grid((np.full(cells, h), np.full(1, half), widths))
+    x, _, z = grid.node_mesh()
+    values = jnp.broadcast_to(
+        z - height - amplitude * jnp.cos(k * x), [n + 1 for n in grid.shape]
+    )
+    cell = dj.Cell(
+        dj.Scaffold.from_levelset(values, grid),
+        dilute(),
+        metal=dj.metals.lithium,
+        kinetics=dj.ButlerVolmer(30.0),
+        film_resistance=film,
+        counter_electrode="reservoir",
+        plated_collector=False,
+    )
+    return cell, amplitude
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "film", "rate"), GROWTH_RATES)
+def test_roughness_grows_as_linear_stability_says(k, film, rate):
+    # Half the limiting current, quasi-steady; ω = δv/A of the local current.
+    J = 192.97066424662
+    cell, amplitude = rough_foil(k, film, 12)
+    growth = LevelSetGrowth(gibbs_thomson=True, surface_energy=0.5)
+    metal = growth.begin(cell)
+    here = growth.cell(cell, metal)
+    run = dj.simulate(
+        here, dj.Galvanostatic(J, time=2e4), steps=dj.Steps(tolerance=1e-3)
+    )
+    area = np.asarray(here.scaffold.surface_area)
+    local = np.asarray(run.local_current_density)[..., : area.shape[2]]
+    wave = np.cos(k * np.asarray(cell.grid.centers[0]))[:, None, None]
+    found = 2 * np.sum(area * (local - J) * wave) / area.sum() * LITHIUM / amplitude
+    assert found == pytest.approx(rate, rel=0.05)
+    # The move carries that into the wall.
+    U = np.asarray(growth.curvature_potential(cell, metal))
+    kappa = -U / (0.5 * LITHIUM)
+    bulge = 2 * np.sum(area * kappa * wave) / area.sum() / (amplitude * k**2)
+    assert bulge == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+def test_foam_that_fills_keeps_its_books():
+    host = dj.foam((12, 12, 12), 4 * um, porosity=0.85, pore_diameter=40 * um, key=3)
+    cell = dj.Cell(
+        host,
+        dilute(),
+        metal=dj.metals.lithium,
+        kinetics=dj.ButlerVolmer(30.0),
+        counter_kinetics=dj.ButlerVolmer(30.0),
+        separator=dj.Separator(20 * um, cells=3),
+    )
+    step = dj.Galvanostatic(10 * mA / cm**2, time=3600.0)
+    run = dj.plate(cell, step, growth=LevelSetGrowth(closed=0.05))
+    assert run.ended_by[0] in ("pore_closure", "top_closure")
+    assert float(run.faraday_mismatch) < 1e-10
+    assert float(run.salt_mismatch) < 1e-10
+    assert 0.05 < float(run.window_porosity[-1]) < 0.7
