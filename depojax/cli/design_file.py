@@ -37,6 +37,7 @@ from depojax.design import objectives
 from depojax.design.constraints import AugmentedLagrangian, Constraint
 from depojax.design.fields import Profile
 from depojax.design.objective import AbstractObjective, WeightedSum
+from depojax.design.parameters import profile_weights
 from depojax.design.stack import Stack
 from depojax.design.variables import Balanced, Bounded, Monotone, is_variable
 from depojax.problems.cell import Cell
@@ -104,8 +105,9 @@ def _free(file: CellFile, name: str, table: dict[str, Any]) -> Any:
     if start is None:
         raise InputError(f"{name}: expected a start, for none stands in the file.")
     values = _start(start, key, n)
+    weights = _layer_weights(file, name, values, table)
     try:
-        variable = _variable(values, low, high, table)
+        variable = _variable(values, low, high, table, weights)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     if n is None and values.ndim == 0:
@@ -127,7 +129,22 @@ def _start(start: Any, key: str, n: Any) -> np.ndarray:
     return np.full(max(whole_number("n", n), 1), number)
 
 
-def _variable(values, low: float, high: float, table: dict[str, Any]):
+def _layer_weights(file: CellFile, name: str, values: np.ndarray, table: dict) -> Any:
+    """What each value counts in the mean over the layers of the host; None if alike."""
+    scaffold = file.tables["scaffold"]
+    shape = scaffold.get("shape")
+    if values.ndim != 1 or not isinstance(shape, list) or len(shape) != 3:
+        return None
+    on_nodes = name.startswith("scaffold.") and scaffold.get("generator") not in (
+        "averaged_foam",
+        "homogenised",
+    )
+    interpolation = table.get("interpolation", "linear")
+    n, layers = values.size, whole_number("shape", shape[2])
+    return profile_weights(n, interpolation, layers, averaged=not on_nodes)
+
+
+def _variable(values, low: float, high: float, table: dict[str, Any], weights: Any):
     monotone = table.get("monotone")
     keep = table.get("keep_mean", False)
     if monotone is not None:
@@ -139,7 +156,7 @@ def _variable(values, low: float, high: float, table: dict[str, Any]):
             return Monotone.ramp(low, high, values.size, falling=way)
         return Monotone(values, low, high, falling=way)
     if keep is True:
-        return Balanced(values, low, high)
+        return Balanced(values, low, high, weights=weights)
     scale = word("scale", table.get("scale", "linear"))
     return Bounded(as_float(values), low, high, scale=scale)
 

@@ -167,7 +167,9 @@ class GradedPorosity(eqx.Module):
             check_fraction("porosity", porosity)
             if keep_mean:
                 n = len(as_float(porosity))
-                weights = _weights(n, interpolation, self.shape[2], averaged)
+                weights = profile_weights(
+                    n, interpolation, self.shape[2], averaged=averaged
+                )
                 porosity = Balanced(porosity, low, high, weights=weights)
             else:
                 porosity = Bounded(porosity, low, high)
@@ -199,8 +201,13 @@ class GradedPorosity(eqx.Module):
         ).build()
 
 
-def _weights(n: int, interpolation: str, cells: int, averaged: bool) -> np.ndarray:
-    """What each value of a profile counts in the mean over a host of so many layers."""
+def profile_weights(
+    n: int, interpolation: str, cells: int, *, averaged: bool
+) -> np.ndarray:
+    """What each value of a profile counts in the mean over a host of so many layers.
+
+    An averaged host takes it at the centres of the layers, a resolved one at the nodes.
+    """
     nodes = np.arange(cells + 1) / cells
     each = Profile(jnp.ones(n), interpolation).basis
     if averaged:
@@ -268,14 +275,18 @@ def changed_cell(cell: Cell, changes: Mapping[str, Any]) -> Cell:
     """
     parts: dict[str, Any] = {}
     for name, value in changes.items():
+        found = _part(cell, name)
         first, *rest = name.split(".")
-        _part(cell, name)
         if not rest:
             parts[first] = value
             continue
         part = parts.get(first, getattr(cell, first))
-        before = _part(part, ".".join(rest))
-        value = value if before is None else as_float(value).astype(before.dtype)
+        if isinstance(found, eqx.Module):
+            # What follows a law stands for its number, i₀ for i₀_ref.
+            rest, found = [*rest, "value"], getattr(found, "value", None)
+        if not eqx.is_inexact_array(found):
+            raise refuse("name", "one that leads to a number", repr(name))
+        value = as_float(value).astype(found.dtype)
         parts[first] = eqx.tree_at(
             lambda tree, rest=rest: _descend(tree, rest),
             part,

@@ -4,8 +4,8 @@
 
 ℓ is the length of strut per volume of Kelvin's cells, twelve edges e for each cell of
 volume 8√2 e³, which is that of the sphere of diameter d. Round struts of that length
-fill 1 − ε = ℓπr² and have the area a = 2πrℓ; what they share at the nodes is left out,
-which counts below ε ≈ 0.8.
+fill 1 − ε = ℓπr² and have the area a = 2πrℓ. What they share at the nodes is left out:
+the area is 16 % above that of the resolved Kelvin foam at ε = 0.93.
 """
 
 import math

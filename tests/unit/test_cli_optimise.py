@@ -82,6 +82,8 @@ def test_the_folder_holds_history_best_design_and_figures(run):
     best = tomllib.loads((folder / "best.toml").read_text())
     assert best["scaffold"]["porosity"] == summary["design"]["scaffold.porosity"]
     assert 500 < best["electrolyte"]["concentration"] < 1500
+    # the mean over the layers stays, not only that of the numbers
+    assert summary["host"]["porosity"] == pytest.approx(0.9, rel=1e-12)
     assert not {"design", "objective", "constraints", "optimise"} & set(best)
 
 

@@ -33,7 +33,7 @@ def of_cell(cell):
     """The same of a cell, with every number that the design may have changed."""
     numbers = [cell.solid_conductivity, cell.electrolyte.diffusivity]
     numbers += [cell.electrolyte.concentration, cell.film_resistance]
-    numbers += [cell.kinetics.exchange_current_density]
+    numbers += [cell.kinetics.exchange_current_density.value]
     return sum(jnp.sum(jnp.log(x) ** 2) for x in numbers) + weighed(cell.scaffold)
 
 
@@ -115,7 +115,20 @@ def measured(built):
     return weighed(built) if isinstance(built, dj.Scaffold) else of_step(built)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Those that take a while to compile.
+SLOW = (
+    "graded porosity, foam", "pore size", "gyroid, free thickness in 3D", "channels",
+    "sheets",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        for name in FAMILIES
+    ],
+)
 def test_derivatives_through_build(name):
     design = FAMILIES[name]()
     part, whole = split(design)
@@ -162,21 +175,19 @@ def test_mass_is_kept_whatever_the_profile(interpolation):
     np.testing.assert_allclose(after, before, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_averages_of_a_foam_against_the_foam():
-    """A Kelvin foam, resolved: its area within 6 % of the struts' without their nodes.
-
-    What the nodes hide counts for more in a denser foam.
-    """
+    """A Kelvin foam, resolved: its nodes hide some of the struts' area, not much."""
     shape, voxel, d = (34, 34, 34), 1 * um, 34 * um * (3 / np.pi) ** (1 / 3)
     resolved = dj.foam(
         shape, voxel, porosity=0.93, pore_diameter=float(d), skeleton="kelvin"
     )
     averaged = averaged_foam(shape, voxel, porosity=0.93, pore_diameter=float(d))
     ratio = float(averaged.specific_area / resolved.specific_area)
-    assert ratio == pytest.approx(1.0, abs=0.12)
+    assert 1.0 < ratio < 1.18
 
 
-def test_channels_in_segments_of_a_current():
+def test_segments_of_a_current():
     design = dj.CurrentSegments(jnp.asarray([4.0, 2.0]), 10.0, low=0.1, high=10.0)
     step = design.build()
     np.testing.assert_allclose(step.drive.value(jnp.asarray([1.0, 6.0])), [4.0, 2.0])
@@ -202,6 +213,10 @@ def test_numbers_of_a_cell_by_name():
             "Did you mean 'diffusivity'",
         ),
         (lambda: dj.DesignedCell(3, {}), "cell: expected a depojax.Cell"),
+        (
+            lambda: changed_cell(base_cell(), {"separator.cells": 3.0}),
+            "one that leads to a number",
+        ),
         (
             lambda: dj.GradedPorosity.uniform(0.9, host="foams"),
             "Did you mean 'foam'",
