@@ -122,6 +122,9 @@ class WeightedSum(AbstractObjective):
     unit = ""
     sense = "minimise"
 
+    def __init__(self, terms: tuple[tuple[AbstractObjective, Scalar], ...]):
+        self.terms = terms
+
     def measured(self, cell: Any, answers: tuple[Any, ...]) -> Scalar:
         return self(cell)
 
