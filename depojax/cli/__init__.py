@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "sand": (sand, "when and where the ions of a cell run out"),
     "simulate": (simulate, "where the current of a cell goes, and at what voltage"),
     "plate": (plate, "how metal fills a host, is stripped, and what is lost"),
-    "resume": (resume, "go on with a plating run that was stopped"),
+    "resume": (resume, "go on with a plating run or an optimisation that was stopped"),
     "space-charge": (space_charge, "what happens beyond the limiting current"),
     "tortuosity": (tortuosity, "how a scanned host conducts along an axis"),
     "optimise": (optimise, "a better design, along the exact gradient"),

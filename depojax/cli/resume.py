@@ -1,14 +1,16 @@
-"""`depojax resume run/`: go on with a plating run that was stopped on its way."""
+"""`depojax resume run/`: go on with a plating run or an optimisation."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from depojax.cli import optimise
 from depojax.cli.cell_file import read_cell_file
 from depojax.cli.cell_growth import go_on_arguments
 from depojax.cli.plate import RESTART, add_output_arguments, finished, told
 from depojax.cli.session import session
 from depojax.cli.words import InputError, Stages
+from depojax.design.restart import FILE_NAME as STEPS
 from depojax.io import load
 from depojax.problems.plating import go_on
 from depojax.problems.plating_solution import Plating
@@ -16,7 +18,7 @@ from depojax.problems.plating_solution import Plating
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax resume`."""
-    parser.add_argument("folder", help="the run folder of `depojax plate`")
+    parser.add_argument("folder", help="the run folder of `plate`, or of `optimise`")
     add_output_arguments(parser)
 
 
@@ -26,6 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises `InputError` for a folder without one.
     """
     folder = Path(arguments.folder)
+    if (folder / STEPS).is_file():
+        # The driver finds its own way on: it is the question that has to be the same.
+        of_folder = {"file": folder / "input.toml", "out": folder, "anew": False}
+        return optimise.run(argparse.Namespace(**vars(arguments) | of_folder))
     if not (folder / RESTART).is_file():
         done = (folder / "solution.nc").is_file()
         why = "its run came to an end" if done else "it is no folder of a plating run"

@@ -19,7 +19,7 @@ import numpy as np
 
 from depojax._checks import refuse
 
-_NAME = "restart.npz"
+FILE_NAME = "restart.npz"
 
 
 class Restart:
@@ -32,7 +32,7 @@ class Restart:
     """
 
     def __init__(self, folder: str | Path, start: Any, design: Any):
-        self.path = Path(folder) / _NAME
+        self.path = Path(folder) / FILE_NAME
         self.fingerprint = _fingerprint((start, design))
         self.log: dict[str, np.ndarray] = {}
 

@@ -63,8 +63,9 @@ def run(tmp_path_factory):
     words = ["optimise", str(path), "--quiet", "--out", str(folder / "run")]
     assert main(words) == 0
     first = dj.load(folder / "run" / "solution.nc")
-    path.write_text(FILE.replace("steps = 2", "steps = 3"))
-    assert main(words) == 0
+    # `resume` asks `optimise` the same question again: both go on, and for longer.
+    (folder / "run" / "input.toml").write_text(FILE.replace("steps = 2", "steps = 3"))
+    assert main(["resume", str(folder / "run"), "--quiet"]) == 0
     return folder, first
 
 
