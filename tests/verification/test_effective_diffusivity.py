@@ -2,6 +2,7 @@
 
 Simple-cubic arrays of insulating spheres (case H1, multipole expansion to 12 digits),
 struts (F1), laminates and oblique channels (H3, H4): D_eff/D between two fixed values.
+What test_tortuosity_cases and test_tortuosity ask of the public verbs is slow here.
 """
 
 import jax.numpy as jnp
@@ -82,6 +83,7 @@ def test_three_axes_agree():
     np.testing.assert_allclose(along, along[0], rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("radius", "known"), [(0.15, 0.7225), (0.25, 0.4175)])
 def test_struts_along_the_cell_edges(radius, known):
     """F1: three cylinders through the corners, their fraction in closed form."""
@@ -94,6 +96,7 @@ def test_struts_along_the_cell_edges(radius, known):
     np.testing.assert_allclose(effective_diffusivity(scaffold), known, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_schwarz_p():
     """F2: the surface cos + cos + cos = 0, D_eff/D = 0.32947."""
     grid = Grid.uniform((16, 16, 16), 0.5e-4 / 16)
@@ -103,6 +106,7 @@ def test_schwarz_p():
     np.testing.assert_allclose(effective_diffusivity(scaffold), 0.32947, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_laminates_are_exact(axis):
     """Layers of unequal thickness: harmonic mean across, arithmetic mean along."""
@@ -135,6 +139,7 @@ def oblique(cells, tangent, width=0.5, shift=0.3):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tangent", "cosine2"), [(0.5, 0.8), (1.0, 0.5)])
 def test_oblique_channels(tangent, cosine2):
     """H3: ε cos²θ. The flow follows the channel; flux between ends that are fixed

@@ -1,5 +1,6 @@
 """Impedance against closed forms (r26 and its like), and against runs in time."""
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -187,16 +188,20 @@ def test_gradient_of_the_spectrum():
         assert float(reverse) == pytest.approx(expected, rel=2e-6)
 
 
-HOST = Scaffold.from_function(
-    lambda x, y, z: z + 0.5e-6 * jnp.cos(x * 6e5) - 6.3e-6, (5, 4, 6), 2 * um
-)
+@cache
+def host():
+    return Scaffold.from_function(
+        lambda x, y, z: z + 0.5e-6 * jnp.cos(x * 6e5) - 6.3e-6, (5, 4, 6), 2 * um
+    )
+
+
 LAW = dj.ConcentratedElectrolyte(dj.electrolytes.lipf6_ec_emc, 1000.0)
 
 
 def disturbed(sigma, omega, capacitance):
     """The linear system around a state far from rest, and something to apply it to."""
     cell = dj.Cell(
-        HOST,
+        host(),
         LAW,
         separator=6 * um,
         kinetics=dj.ButlerVolmer(10.0),

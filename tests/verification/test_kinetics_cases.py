@@ -113,10 +113,11 @@ def test_the_better_conducting_patch_plates_first(kappa, i1, i2, ratio, drive):
     film = dj.Film(20 * nm, jnp.asarray([1e-3, kappa]))
     share = np.array([0.3, 0.7])
 
+    @jax.jit
     def currents(drive):
         return interface_current(
             dj.ButlerVolmer(20.0),
-            jnp.asarray(drive),
+            drive,
             1000.0,
             T,
             resistance=film.resistance,

@@ -197,7 +197,10 @@ def test_gap_before_a_blocked_wall():
 
 @pytest.mark.parametrize(
     ("J", "off_time", "tau", "pulse"),
-    [(200.0, 1.0, 534.97884722946, 267), (300.0, 3.0, 868.97709695366, 217)],
+    [
+        pytest.param(200.0, 1.0, 534.97884722946, 267, marks=pytest.mark.slow),
+        (300.0, 3.0, 868.97709695366, 217),
+    ],
 )
 def test_pulses(J, off_time, tau, pulse):
     """Ions run out within a pulse; the mean current decides which one."""

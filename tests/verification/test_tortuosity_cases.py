@@ -125,7 +125,13 @@ def test_insulating_spheres(lattice):
 
 
 @pytest.mark.parametrize(
-    ("lattice", "fraction"), [("sc", 0.3), ("sc", 0.5), ("bcc", 0.5), ("fcc", 0.5)]
+    ("lattice", "fraction"),
+    [
+        ("sc", 0.3),
+        pytest.param("sc", 0.5, marks=pytest.mark.slow),
+        ("bcc", 0.5),
+        ("fcc", 0.5),
+    ],
 )
 def test_insulating_spheres_order(lattice, fraction):
     """16, 32, 64 cells across the period: second order."""
@@ -290,8 +296,17 @@ def conducting_spheres(fraction, ratio, across=1):
     return ratio * conducted(scaled)
 
 
-@pytest.mark.parametrize("ratio", [10.0, 100.0])
-@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize(
+    ("fraction", "ratio"),
+    [
+        (0.1, 10.0),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((0.3, 10.0), (0.5, 10.0), (0.1, 100.0), (0.3, 100.0))
+        ),
+        (0.5, 100.0),
+    ],
+)
 def test_conducting_spheres(fraction, ratio):
     """H1, two phases: first order in the voxels, extrapolated within 2e-3."""
     known = CONDUCTING[fraction, ratio]
