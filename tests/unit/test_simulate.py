@@ -1,13 +1,19 @@
 """The verb `simulate`: protocols, stops, refusals, and going on."""
 
+from functools import partial
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import depojax as dj
 from depojax.fv.grid import Grid
-from depojax.problems.simulate import simulate
+from depojax.problems import coupled
+from depojax.problems.simulate import discrete_cell, simulate
 from depojax.scaffold.scaffold import Scaffold
+from depojax.solvers.newton import find_root
+from depojax.solvers.trees import norm
 
 SALT = dj.ConcentratedElectrolyte(dj.IdealDilute(2e-10, 4e-10), 1000.0)
 KINETICS = dj.ButlerVolmer(30.0)
@@ -111,3 +117,30 @@ def test_a_failed_run_says_so_and_keeps_what_it_had():
         simulate(small_cell(), dj.Galvanostatic(50.0, time=1e4), steps=steps)
     assert float(caught.value.solution.end_time) > 0
     assert caught.value.solution.ended_by == ("failure",)
+
+
+def test_a_jump_too_far_is_led(monkeypatch):
+    # With four Newton steps at most there is no way from rest to 3 V at once.
+    monkeypatch.setattr(coupled, "find_root", partial(find_root, max_steps=4))
+    model = discrete_cell(small_cell())
+    rest = coupled.at_rest(model)
+    volts = jnp.asarray(-3.0)
+    drive = coupled.Drive(volts / model.thermal_voltage, jnp.asarray(False))
+    stage = coupled.Stage(
+        model, drive, model.storage * rest.fields.c, jnp.asarray(1e-9)
+    )
+
+    @eqx.filter_jit
+    def led(stage):
+        target = 1e-10 * model.current_scale
+        found = coupled._led_to(stage, rest.fields, target, rest.reactions)
+        direct = coupled.find_root(stage, rest.fields, target, rest.reactions)
+        return *found, direct
+
+    root, counts, direct = led(stage)
+    assert not bool(direct.converged)
+    assert bool(root.converged)
+    assert int(counts[0]) > 8
+    assert float(root.x.collector) == pytest.approx(float(drive.value), rel=1e-9)
+    left = stage.residual(root.x, stage.inner(root.x, root.inner))
+    assert float(norm(left)) < 1e-8 * float(model.current_scale)
