@@ -40,11 +40,11 @@ def test_at_once_the_tip_takes_less_as_the_solution_conducts_better(run):
     uneven = column(rows, "tip_over_flat") - 1
     assert np.all(np.diff(uneven) < 0)
     by_conductivity = uneven * column(rows, "conductivity")
-    np.testing.assert_allclose(by_conductivity, by_conductivity[0], rtol=0.05)
+    np.testing.assert_allclose(by_conductivity, by_conductivity[0], rtol=0.1)
 
 
-def test_when_it_is_steady_the_shield_takes_and_gives_nothing(run):
-    """It does not pass, so that all of it is where the potential draws it."""
+def test_when_it_is_steady_the_shield_changes_little(run):
+    """It does not pass: it gathers, and Li⁺ moves by its own potential alone."""
     rows = at(run, run[0].LATE)
     ratio = column(rows, "tip_over_flat")
     assert np.ptp(ratio) < 0.02
