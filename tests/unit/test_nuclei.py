@@ -34,7 +34,7 @@ def coverages(births, growth, seeds=12, points=3000):
         nuclei = dj.draw_nuclei(host, births, growth, key=seed, collector=True)
         spots = rng.random((points, 3)) * SIDE
         spots[:, 2] = 0
-        found.append(np.mean(nuclei.covers(spots)))
+        found.append(float(np.mean(np.asarray(nuclei.covers(spots)))))
         counts.append(nuclei.count)
     return np.mean(found), np.std(found, ddof=1) / seeds**0.5, np.mean(counts)
 
@@ -61,7 +61,7 @@ def test_progressive_coverage_and_density_are_those_of_the_mean_field():
     births = float(law.rate(-0.1)) * dt
     mean, error, count = coverages([births] * steps, [v * dt] * steps, seeds=8)
     assert count * 8 > 2000
-    assert abs(mean - state.coverage) < 3 * error
+    assert abs(mean - float(state.coverage)) < 3 * error
     expected = float(state.density) * SIDE**2
     assert abs(count - expected) < 3 * np.sqrt(expected / 8)
 
