@@ -74,7 +74,7 @@ def graded_host(layers: int, *, graded: bool) -> dj.Plating:
     shape = cell.scaffold.shape
     top = jnp.broadcast_to(jnp.arange(layers) >= layers // 2, shape)
     # No barrier to speak of; above, if graded, that of a wall nothing wets.
-    barrier = jnp.where(top & graded, 600.0, 1.0) * mV
+    barrier = jnp.where(top & graded, 440.0, 1.0) * mV
     sites = jnp.where(top & graded, 1e8, 1e13)
     nucleation = dj.Nucleation.from_overpotential(
         cell.metal, barrier, site_density=sites

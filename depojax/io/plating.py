@@ -30,6 +30,11 @@ _HISTORIES = {
     "charge_imbalance": ("1", "between the currents of all electrodes, relative"),
     "step": ("1", "of the protocol, from 0"),
 }
+_WINDOWS = {
+    "window_porosity": ("1", "of the host, at the end of each window"),
+    "window_voltage": ("V", "collector against counter electrode then"),
+    "window_step": ("1", "of the protocol, from 0"),
+}
 _NUMBERS = {
     "final_voltage": ("V", "collector against counter electrode, at the end"),
     "nucleation_overpotential": ("V", "spike of the voltage beyond its plateau"),
@@ -70,10 +75,8 @@ def of_plating(solution: Plating) -> xr.Dataset:
     for name, about in _HISTORIES.items():
         dataset[name] = named(("time",), getattr(solution, name), *about)
     dataset.coords["time"] = _time(solution.time, "time", "time since the run began")
-    about = ("1", "of the host, at the end of each window")
-    dataset["window_porosity"] = named(
-        ("window_time",), solution.window_porosity, *about
-    )
+    for name, about in _WINDOWS.items():
+        dataset[name] = named(("window_time",), getattr(solution, name), *about)
     dataset.coords["window_time"] = _time(
         solution.window_time, "window_time", "ends of the windows of still geometry"
     )

@@ -69,6 +69,7 @@ class Surface(eqx.Module):
     film: Array | Film | FilmInUse  # area resistance [Ω m²]
     deposit: Array | None = None  # metal at first [C m-2]; None: always enough
     least: Array | None = None  # the lowest current, for there is no more [A m-2]
+    slack: Array | None = None  # what a double layer gives beside metal [C m-2]
     # Where it is, among all cells in a row, and numbers beyond them; None: everywhere.
     places: Int[Array, "n"] | None = None
     equilibrium: Array | None = None  # U against bulk metal [V]; None: zero
@@ -109,7 +110,8 @@ class Surface(eqx.Module):
             film = FilmInUse(film, time, as_float(crossed), span)
         if self.deposit is not None:
             # Above zero where the explicit part of a step took too much: it comes back.
-            least = -(self.deposit + as_float(plated)) / span
+            there = self.deposit + as_float(plated)
+            least = -(there if self.slack is None else there + self.slack) / span
         return dataclasses.replace(self, film=film, least=least)
 
     def film_after(self, time: Scalar, crossed: Any) -> Array:

@@ -344,7 +344,8 @@ class HomogenisedGrowth(AbstractGrowth):
 
     def stops(self, cell: Cell, metal: MetalInPores) -> tuple[Stop, ...]:
         """A pore that closed: at the top it shuts out all below."""
-        eps, closed = self.pore_fraction(cell, metal), self.closed
+        eps = jax.lax.stop_gradient(self.pore_fraction(cell, metal))
+        closed = jax.lax.stop_gradient(self.closed)
         tightest = jnp.argmin(eps)
         # Where a window ends at the event, ε is the limit up to round-off.
         if is_traced(eps) or float(eps.ravel()[tightest]) > float(closed) * (1 + 1e-6):

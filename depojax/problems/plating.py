@@ -51,10 +51,12 @@ def plate(
         kinetics: of host and collector, instead of those of the cell.
         nucleation: how metal nucleates on the bare host and collector, its numbers one
             or one per cell of the scaffold; by default all of it reacts like metal.
+            Only with `HomogenisedGrowth`: a mean over nuclei has no surface to move.
         double_layer_capacitance: of host and collector [F m⁻²], charged before there
             are nuclei. Good values: 0.05 to 0.4.
         growth: how the metal fills the host; by default `HomogenisedGrowth()` where it
-            is known by its averages, else `LevelSetGrowth()`.
+            is known by its averages and where there is nucleation, else
+            `LevelSetGrowth()`.
         stop_on_closure: end the run where the first pore closes.
         windows: how long geometry stands still; `Windows(0.05)` by default.
         steps: choice of time steps in a window; `Steps(tolerance=1e-4)` by default.
@@ -75,7 +77,12 @@ def plate(
     _ = metal_of(cell)
     if kinetics is not None:
         cell = cell.replace(kinetics=kinetics)
-    growth = _usual_growth(cell) if growth is None else growth
+    if start is not None:
+        growth = start.growth if growth is None else growth
+        nucleation = _nucleation_of(start, nucleation)
+    if growth is None:
+        averages = not cell.scaffold.resolved or nucleation is not None
+        growth = HomogenisedGrowth() if averages else LevelSetGrowth()
     if not isinstance(growth, AbstractGrowth):
         raise refuse(
             "growth", "a HomogenisedGrowth or LevelSetGrowth", type(growth).__name__
@@ -86,7 +93,15 @@ def plate(
         "Write it with its unit, as 10 * uF / cm**2.", open_low=True,
     )  # fmt: skip
     if nucleation is not None:
-        _check_nucleation(nucleation, cell)
+        _check_nucleation(nucleation, cell, bare=start is None)
+        if not isinstance(growth, HomogenisedGrowth):
+            raise refuse(
+                "growth",
+                "a HomogenisedGrowth where there is nucleation",
+                type(growth).__name__,
+                "Draw nuclei (depojax.physics.nuclei) and move their surface, or leave "
+                "nucleation out.",
+            )
     run = PlatingRun(
         cell=cell,
         protocol=protocol_from(protocol),
@@ -139,11 +154,17 @@ def go_on(
     return run.through_protocol(throw)
 
 
-def _usual_growth(cell: Cell) -> AbstractGrowth:
-    return LevelSetGrowth() if cell.scaffold.resolved else HomogenisedGrowth()
+def _nucleation_of(start: Plating, nucleation: Nucleation | None) -> Any:
+    if nucleation is not None and start.nuclei is None:
+        raise refuse(
+            "start",
+            "a run with nucleation, as this one",
+            "one without, whose metal is everywhere",
+        )
+    return start.nucleation if nucleation is None else nucleation
 
 
-def _check_nucleation(nucleation: Any, cell: Cell) -> None:
+def _check_nucleation(nucleation: Any, cell: Cell, *, bare: bool) -> None:
     if not isinstance(nucleation, Nucleation):
         raise refuse("nucleation", "a Nucleation", type(nucleation).__name__)
     for number in jax.tree.leaves(nucleation):
@@ -158,7 +179,7 @@ def _check_nucleation(nucleation: Any, cell: Cell) -> None:
         )
     deposit = cell.initial_deposit
     first = None if deposit is None else concrete(deposit)
-    if first is not None and first.any():
+    if bare and first is not None and first.any():
         raise refuse(
             "nucleation",
             "a bare host, initial_deposit=0",

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from depojax._checks import refuse
 from depojax._progress import report_progress
@@ -49,6 +50,7 @@ _RETRY = 2.0  # a window that changed so much more than it should is run again
 _AIM = 0.9  # of the change that is allowed
 _CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
+_SHORTEST, _LONGEST = 1e-6, 1e12  # windows [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 _HISTORIES = (
     "voltage",
@@ -152,6 +154,8 @@ class PlatingRun:
         self.values = [{n: np.asarray(getattr(partial, n)) for n in _HISTORIES}]
         self.window_times = list(np.asarray(partial.window_time))
         self.porosities = list(np.asarray(partial.window_porosity))
+        self.window_voltages = list(partial.window_voltage)
+        self.window_steps = [int(step) for step in partial.window_step]
         self.counts = np.asarray([partial.newton_steps, partial.linear_iterations])
         self.time_steps = int(partial.time_steps)
         if np.isfinite(known(partial.closure_time)):
@@ -217,6 +221,7 @@ class PlatingRun:
             length = float(known(self.windows.fixed))
         else:
             length = self.next_length or self._first_length(plain)
+        length = min(length, _LONGEST)
         # A sliver of a window is not worth its while.
         return rest if rest - length < 1e-6 * length else length
 
@@ -251,36 +256,25 @@ class PlatingRun:
     def _window(self, plain: PlainStep, length: float):
         """Run a window and take it in; None, and a shorter one is next, if too long."""
         growth, cell = self.growth, self.cell
-        halfway = self.metal
-        gain = self._even_gain(plain) if self.last_gain is None else self.last_gain
-        if gain is not None and np.isfinite(length):
-            ahead = length / 2 / gain.duration
-            gain = jax.tree.map(lambda part: part * ahead, gain)
-            halfway = growth.halfway(cell, self.metal, gain)
-        here = growth.cell(cell, halfway)
+        here = growth.cell(cell, self._halfway(plain, length))
         salt = growth.carried(self.here, here, self.salt)
         squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
-        charging = None
-        if self.nuclei is not None:
-            charging = (self.capacitance, jnp.asarray(length, self.since.dtype))
+        span = jnp.asarray(length, self.since.dtype)
+        charging = None if self.nuclei is None else (self.capacitance, span)
         places, left = reacting_places(here), growth.left(cell, self.metal)
         model, state, _ = opened(
             here, places, left, salt, self.state, self.nuclei, charging
         )
-        window = run_window(
-            model,
-            state,
-            plain,
-            (self.since, self.charge_before),
-            self._growing(plain),
-            jnp.asarray(length, state.charge.dtype),
-            self._steps(model),
-        )
+        began = (self.since, self.charge_before)
+        growing, steps = self._growing(plain), self._steps(model)
+        window = run_window(model, state, plain, began, growing, span, steps)
         # What a pocket has enclosed is no part of the model and stays.
         wet = model.pore_volume > 0
         window = eqx.tree_at(
             lambda w: w.salt, window, jnp.where(wet, window.salt, salt)
         )
+        if self.nuclei is not None:
+            window = eqx.tree_at(lambda w: w.gain, window, self._on_nuclei(window.gain))
         facts = known(window.facts)
         metal = growth.grown(cell, self.metal, window.gain)
         change = float(known(growth.change(cell, self.metal, metal)))
@@ -290,13 +284,8 @@ class PlatingRun:
                 self.nucleation, nuclei, model, window.gain, window.overpotentials
             )
             change = max(change, float(known(more)))
-        allowed = float(known(self.windows.change))
-        if self.windows.fixed is None and facts[0] > 0:
-            wanted = _AIM * allowed / max(change, 1e-12)
-            if change > _RETRY * allowed and facts[0] > 1e-6:
-                self.next_length = float(facts[0]) * wanted
-                return None
-            self.next_length = float(facts[0]) * min(wanted, _LONGER)
+        if self._was_too_long(float(facts[0]), change):
+            return None
         if nuclei is not None:
             gained = jnp.sum(window.gain.host) + jnp.sum(window.gain.floor)
             passed = window.run.state.charge - self.state.charge
@@ -305,11 +294,40 @@ class PlatingRun:
         self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
 
+    def _on_nuclei(self, gain: Gain) -> Gain:
+        """What was plated where there are nuclei; a bare place only charges."""
+        nuclei: Any = self.nuclei
+        host = jnp.where(nuclei.host.area_factor > 0, gain.host, 0.0)
+        floor = jnp.where(nuclei.floor.area_factor > 0, gain.floor, 0.0)
+        return Gain(host, floor, gain.duration)
+
+    def _halfway(self, plain: PlainStep, length: float) -> PyTree:
+        """The metal in the middle of the window, as far as one can tell."""
+        gain = self._even_gain(plain) if self.last_gain is None else self.last_gain
+        if gain is None or not np.isfinite(length):
+            return self.metal
+        ahead = length / 2 / gain.duration
+        gain = jax.tree.map(lambda part: part * ahead, gain)
+        return self.growth.halfway(self.cell, self.metal, gain)
+
+    def _was_too_long(self, took: float, change: float) -> bool:
+        """Whether a window is to be run again, shorter; how long the next one is."""
+        if self.windows.fixed is not None or took == 0:
+            return False
+        allowed = float(known(self.windows.change))
+        wanted = _AIM * allowed / max(change, 1e-12)
+        if change > _RETRY * allowed and took > _SHORTEST:
+            self.next_length = took * wanted
+            return True
+        self.next_length = took * min(wanted, _LONGER)
+        return False
+
     def _growing(self, plain: PlainStep) -> Growing | None:
         """What shows the stops of growth; none while a closed pore is stripped."""
         if not self.stop_on_closure:
             return None
-        strips = float(known(plain.drive.value(self.since))) < 0
+        drive = float(known(plain.drive.value(self.since)))
+        strips = drive < 0 if bool(known(plain.by_current)) else drive > 0
         if strips and self.growth.stops(self.cell, self.metal):
             return None
         return Growing(self.growth, self.cell, self.metal)
@@ -338,16 +356,15 @@ class PlatingRun:
         if steps > 2:
             self.longest_step = float(np.max(np.diff(history.time[1 : steps + 1])))
         self.metal, self.state, self.salt = metal, run.state, window.salt
-        self.model, self.here, self.last_gain = model, here, window.gain
+        self.model, self.here = model, here
+        if facts[0] > 0:
+            self.last_gain = window.gain
         self.since = first + run.time
         self.counts = self.counts + known(window.counts)
         self.time_steps += steps
         self.window_times.append(began + float(facts[0]))
-        if self.nuclei is not None:
-            self.window_steps.append(self.index)
-            self.window_voltages.append(
-                run.state.fields.collector * model.thermal_voltage
-            )
+        self.window_steps.append(self.index)
+        self.window_voltages.append(run.state.fields.collector * model.thermal_voltage)
         now = self.growth.cell(self.cell, metal).scaffold.porosity
         self.porosities.append(float(known(now)))
 
@@ -440,6 +457,10 @@ class PlatingRun:
             },
             window_time=jnp.asarray(self.window_times, float),
             window_porosity=jnp.asarray(self.porosities, float),
+            window_voltage=jnp.asarray(
+                [float(known(V)) for V in self.window_voltages], float
+            ),
+            window_step=jnp.asarray(self.window_steps, int),
             thickness=growth.thickness(cell, self.metal),
             coverage=cover["coverage"],
             nuclei_density=cover["density"],
@@ -512,13 +533,15 @@ class PlatingRun:
 
     def _spike(self) -> Scalar:
         """The deepest dip of the first step that plates, against the plateau after."""
-        nothing = jnp.asarray(jnp.nan)
-        if not self.window_voltages:
-            return nothing
-        first = [
-            k for k, n in enumerate(self.window_steps) if n == self.window_steps[0]
-        ]
-        voltages = [self.window_voltages[k] for k in first]
+        if self.nuclei is None:
+            return jnp.asarray(jnp.nan)
+        under_way = self.state.charge - self.charge_before
+        charges = [float(known(q)) for q in [*self.step_charges, under_way]]
+        first = [index for index, charge in enumerate(charges) if charge > 0]
+        pairs = zip(self.window_steps, self.window_voltages, strict=True)
+        voltages = [V for step, V in pairs if first and step == first[0]]
+        if not voltages:
+            return jnp.asarray(jnp.nan)
         numbers = np.asarray([float(known(V)) for V in voltages])
         dip = int(np.argmin(numbers))
         plateau = dip + int(np.argmax(numbers[dip:]))

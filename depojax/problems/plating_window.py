@@ -34,6 +34,7 @@ from depojax.solvers.time import Run, Steps, integrate
 _FINE, _COARSE = 0.05, 0.5
 _FEW_BIRTHS = 1.0  # rate [m-2 s-1]
 _NO_RATE = 1e-12
+_DOUBLE_LAYER = 2.0  # that it is charged to at most [V]
 _AHEAD = 0.3  # of ln A that is trusted to go on
 _ROUND_OFF = 1e-6  # of the charge of a double layer
 
@@ -74,8 +75,9 @@ class MeanNuclei(eqx.Module):
     floor: NucleiState
     host_overpotential: Cells  # η [V]
     floor_overpotential: Float[Array, "x y"]  # η [V]
-    host_swelling: Cells  # d ln A/dt of the last window [s-1]
-    floor_swelling: Float[Array, "x y"]  # [s-1]
+    host_swelling: Cells  # Δ ln A of the last window [-]
+    floor_swelling: Float[Array, "x y"]  # [-]
+    span: Scalar  # of that window [s]
 
     @classmethod
     def none(cls, cell: Cell) -> "MeanNuclei":
@@ -83,7 +85,7 @@ class MeanNuclei(eqx.Module):
         host = NucleiState.bare(cell.grid.shape)
         floor = NucleiState.bare(cell.grid.shape[:2])
         nothing = (0 * host.charge, 0 * floor.charge)
-        return cls(host, floor, *nothing, *nothing)
+        return cls(host, floor, *nothing, *nothing, jnp.ones(()))
 
 
 class Growing(eqx.Module):
@@ -185,15 +187,21 @@ def _covered(
 
     def covered(surface: Surface, state: NucleiState, eta: Array, swelling: Array):
         # η is that at the end of the window: so is the area, as far as one can tell.
-        onward = jnp.exp(jnp.clip(swelling * length, -_AHEAD, _AHEAD))
-        kinetics = PartlyCovered(
+        # It grows by powers of the time, as windows do: as much again, at most.
+        ratio = length / nuclei.span
+        ahead = swelling * jnp.where(ratio < 1, ratio, 1.0)
+        onward = jnp.exp(jnp.clip(ahead, -_AHEAD, _AHEAD))
+        # pyright takes the property of the class for a field.
+        kinetics = PartlyCovered(  # pyright: ignore
             surface.kinetics,
             state.area_factor * onward,
             capacitance / length + 0 * eta,
             eta,
             surface.kinetics.exchange_current_density(*where) + 0 * eta,
         )
-        return dataclasses.replace(surface, kinetics=kinetics)
+        return dataclasses.replace(
+            surface, kinetics=kinetics, slack=_DOUBLE_LAYER * capacitance
+        )
 
     n = nuclei
     return dataclasses.replace(
@@ -315,8 +323,7 @@ def nucleated(
         )
         changes.append(jnp.max(jnp.where(surface.area > 0, change, 0.0)))
         grew = (state.area_factor > _NO_RATE) & (gain.duration > 0)
-        time = jnp.where(gain.duration > 0, gain.duration, 1.0)
-        return new, jnp.where(grew, swelling / time, 0.0)
+        return new, jnp.where(grew, swelling, 0.0)
 
     at_floor = jax.tree.map(lambda k: k[..., 0] if k.ndim == 3 else k, nucleation)
     host_eta, floor_eta = reached
@@ -328,5 +335,7 @@ def nucleated(
         model.floor, at_floor, nuclei.floor, floor_eta,
         gain.floor, nuclei.floor_overpotential,
     )  # fmt: skip
-    new = MeanNuclei(host, floor, host_eta, floor_eta, host_swelling, floor_swelling)
+    span = jnp.where(gain.duration > 0, gain.duration, 1.0)
+    swelling = (host_swelling, floor_swelling)
+    new = MeanNuclei(host, floor, host_eta, floor_eta, *swelling, span)
     return new, jnp.maximum(*changes)

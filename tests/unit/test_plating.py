@@ -165,6 +165,8 @@ def test_plate_refuses_cells(filled):
     nucleation = dj.Nucleation(dj.metals.lithium, wetting_factor=1e-4)
     with pytest.raises(ValueError, match=r"kinetics.*no overpotential without"):
         dj.plate(host_cell(kinetics=None), step, nucleation=nucleation)
+    with pytest.raises(ValueError, match=r"growth: expected a HomogenisedGrowth"):
+        dj.plate(host_cell(), step, nucleation=nucleation, growth=dj.LevelSetGrowth())
     with pytest.raises(ValueError, match=r"nucleation.*a bare host"):
         dj.plate(host_cell(initial_deposit=10.0), step, nucleation=nucleation)
     side = np.full(1, 1e-5)
