@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +12,10 @@ from helpers import PLATING, observed_orders
 
 import depojax as dj
 from depojax.fv.grid import Grid, stretched_widths
+from depojax.problems.coupled import at_rest
 from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.plating_window import Windows
+from depojax.problems.simulate import discrete_cell
 from depojax.units import FARADAY, GAS_CONSTANT, cm, mA, um
 
 LITHIUM = float(dj.metals.lithium.molar_volume) / FARADAY  # V_m/F [m³ C⁻¹]
@@ -117,6 +120,30 @@ def test_refusals():
         LevelSetGrowth(surface_energy=-1.0)
     with pytest.raises(ValueError, match="gibbs_thomson: expected True or False"):
         LevelSetGrowth(gibbs_thomson=1)  # pyright: ignore[reportArgumentType]
+
+
+def test_equilibrium_potential_shifts_what_drives():
+    host = dj.Scaffold.homogenised(Grid.uniform((1, 1, 3), um), 0.8, 1.2, 1e6)
+    cell = dj.Cell(host, dilute(), kinetics=dj.ButlerVolmer(30.0))
+    U = np.full((1, 1, 3), 0.013)
+    plain, shifted = map(discrete_cell, (cell, cell.replace(equilibrium_potential=U)))
+    x = at_rest(plain).fields
+    f = 1 / float(plain.thermal_voltage)
+
+    def currents(model, V):
+        at = eqx.tree_at(lambda x: x.collector, x, jnp.asarray(V * f))
+        host, floor, _ = model.reactions(at)
+        return host, floor
+
+    host, floor = currents(plain, -0.05)
+    same, other = currents(shifted, -0.05 + 0.013)
+    assert float(jnp.max(host)) > 1
+    assert np.allclose(same, host, rtol=1e-9)
+    assert not np.allclose(other, floor, rtol=0.1)  # the collector is bulk metal
+    with pytest.raises(ValueError, match="equilibrium_potential: expected an array"):
+        cell.replace(equilibrium_potential=np.zeros(4))
+    with pytest.raises(ValueError, match="equilibrium_potential: expected within"):
+        cell.replace(equilibrium_potential=40.0)
 
 
 def foil(n, length, salt, **options):
