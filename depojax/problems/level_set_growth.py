@@ -143,10 +143,14 @@ class LevelSetGrowth(AbstractGrowth):
 
     def begin(self, cell: Cell) -> MetalOnGrid:
         """The host as it is drawn; its outermost layer is the initial deposit."""
-        bare = _begun(cell)
+        bare = _begun(cell, self._on_floor(cell))
         if self.nuclei is None:
             return bare
         return _with_caps(cell, bare, self.nuclei)
+
+    def _on_floor(self, cell: Cell) -> bool:
+        """Whether the open collector is a wall that grows."""
+        return cell.plated_collector and self.nuclei is None
 
     @compiled_quickly
     def cell(self, cell: Cell, metal: MetalOnGrid) -> Cell:
@@ -193,7 +197,7 @@ class LevelSetGrowth(AbstractGrowth):
         charge = gain.host[..., : cell.scaffold.shape[2]]
         charge = charge.at[..., 0].add(on_floor)
         volume = volume_of_charge(cell, charge) / self.density_factor
-        area = _wall_area(cell, fine, metal.distance)
+        area = _wall_area(fine, metal.distance, self._on_floor(cell))
         total = _summed(area, grid)
         share = volume / jnp.where(total > 0, total, 1.0)
         gained = _on_parts(share, metal.distance, grid) * area
@@ -261,7 +265,7 @@ class LevelSetGrowth(AbstractGrowth):
     def thickness(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """How deep the bare wall lies below the surface; of the collector as well."""
         scaffold = cell.scaffold
-        first = _begun(cell).distance
+        first = _begun(cell, self._on_floor(cell)).distance
         depth = _over_parts(_of_corners(first - metal.distance), scaffold.grid)
         bare = scaffold.surface_area.at[..., 0].add(collector_area(cell)) > 0
         return onto(cell.grid, jnp.where(bare, depth, 0.0))
@@ -304,7 +308,7 @@ class LevelSetGrowth(AbstractGrowth):
 
 
 @compiled_quickly
-def _begun(cell: Cell) -> MetalOnGrid:
+def _begun(cell: Cell, on_floor: bool) -> MetalOnGrid:
     scaffold, grid = cell.scaffold, cell.scaffold.grid
     if scaffold.levelset is None:
         nodes = [n + 1 for n in grid.shape]
@@ -325,7 +329,7 @@ def _begun(cell: Cell) -> MetalOnGrid:
             thickness = extended(fine, distance, amount, area)
         core = distance + thickness
     reserve = jnp.zeros(grid.shape[:2], grid.dtype)
-    if cell.plated_collector:
+    if on_floor:
         height = jnp.broadcast_to(fine.node_mesh()[2], distance.shape)
         distance = jnp.where(height < distance, height, distance)
         core = jnp.where(height < core, height, core)
@@ -350,7 +354,10 @@ def _begun(cell: Cell) -> MetalOnGrid:
 
 @compiled_quickly
 def _with_caps(cell: Cell, bare: MetalOnGrid, nuclei: Nuclei) -> MetalOnGrid:
-    """Host and collector with nuclei on them."""
+    """Host and collector with nuclei on them.
+
+    The collector is a mirror, on which a cap is half of a ball.
+    """
     fine = _fine(cell, bare.distance)
     caps = nuclei.levelset(fine)
     distance = jnp.where(caps < bare.distance, caps, bare.distance)
@@ -408,11 +415,11 @@ def _narrowest(grid: Grid) -> Array:
     return jnp.stack([jnp.min(w) for w in widths])
 
 
-def _wall_area(cell: Cell, fine: Grid, distance: Nodes) -> Cells:
+def _wall_area(fine: Grid, distance: Nodes, on_floor: bool) -> Cells:
     """Area of all walls in the parts of cells, the plated collector's too [m²]."""
     apertures = face_apertures(distance)
     area = interface_area(fine, apertures)
-    if not cell.plated_collector:
+    if not on_floor:
         return area
     floor = apertures[2][..., 0] * fine.face_areas(2)[..., 0]
     return area.at[..., 0].add(floor)
