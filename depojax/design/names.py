@@ -7,11 +7,15 @@ import jax
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """Every floating-point array of a tree by its name."""
+    """Every floating-point number and array of a tree by its name."""
+    leaves = all_leaves(tree)
+    return {n: leaf for n, leaf in leaves.items() if eqx.is_inexact_array_like(leaf)}
+
+
+def all_leaves(tree: Any) -> dict[str, Any]:
+    """Every leaf of a tree by its name, whatever it is."""
     found = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {
-        dotted(path): leaf for path, leaf in found if eqx.is_inexact_array_like(leaf)
-    }
+    return {dotted(path): leaf for path, leaf in found}
 
 
 def dotted(path: Any) -> str:

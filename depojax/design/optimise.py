@@ -433,7 +433,8 @@ class _Problem:
             "best_step": jnp.zeros(value.shape, int),
             "step": jnp.zeros((), int),
             "idle": jnp.zeros((), int),
-            "evaluations": jnp.ones((), int),
+            # The penalty of constraints is set by the first of two.
+            "evaluations": jnp.asarray(1 if self.holding is None else 2),
         }
 
     def advanced(self, state, max_halvings, stall_tolerance):

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from depojax._checks import check_array_shape, check_range, nearest, refuse
 from depojax._types import static
-from depojax.design.names import named_leaves
+from depojax.design.names import all_leaves, named_leaves
 
 
 class Sensitivities(eqx.Module):
@@ -224,7 +224,7 @@ def _stacked(
     outputs: list[str] = []
 
     def pick(tree):
-        leaves = named_leaves(tree)
+        leaves = all_leaves(tree)
         return [leaves[name] for name in chosen]
 
     def stacked(numbers):
