@@ -13,7 +13,7 @@ The uniform host may choose its one i₀ and one σ within the same bounds, out 
 greedy search of as many runs (a loss with its gradient counts as four). Secondary and
 concentration effects are those of `simulate`; nuclei are not counted one by one.
 
-RESULTS
+The numbers of its default size have not been recorded yet.
 
     python experiments/bottom_up_filling.py [--resolution 16]     run/bottom_up_filling
 """

@@ -10,7 +10,7 @@ Beside the gradient's way stand a random and a greedy search of as many runs (a 
 with its gradient counts as four). The optimum is computed again on a grid twice as
 fine, and looked for once more from a start that is thrown off at random.
 
-RESULTS
+The numbers of its default size have not been recorded yet.
 
     python experiments/graded_porosity.py [--resolution 32]     run/graded_porosity
 """

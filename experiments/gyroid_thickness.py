@@ -8,7 +8,7 @@ the metal (even plating), through cut cells: the gradient is that of the shape i
 Beside the gradient's way stand a random and a greedy search of as many runs (a loss
 with its gradient counts as four), and the optimum on a grid twice as fine.
 
-RESULTS
+The numbers of its default size have not been recorded yet.
 
     python experiments/gyroid_thickness.py [--resolution 16]     run/gyroid_thickness
 """

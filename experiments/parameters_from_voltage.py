@@ -11,7 +11,7 @@ How well the numbers come back is said in units of these errors, for several see
 the noise; a χ² of the deviations tells whether errors and deviations agree. The
 correlations say which numbers the voltage cannot tell apart.
 
-RESULTS
+The numbers of its default size have not been recorded yet.
 
     python experiments/parameters_from_voltage.py [--resolution 8]     run/parameters
 """

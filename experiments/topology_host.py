@@ -15,7 +15,7 @@ makes it 0 or 1, and RAMP takes from grey cells what they would give too much.
 What it stands for: two linear problems beside each other, not the plating itself, whose
 current would follow both potentials (`VoltageLoss` does that, at many times the cost).
 
-RESULTS
+The numbers of its default size have not been recorded yet.
 
     python experiments/topology_host.py [--resolution 48]     run/topology_host
 """
