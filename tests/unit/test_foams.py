@@ -239,6 +239,7 @@ def test_gradients_with_respect_to_shape():
     ("change", "message"),
     [
         ({"porosity": 92}, "Give a fraction, not percent"),
+        ({"porosity": float("nan")}, "porosity: expected finite numbers"),
         ({"porosity": 0.5}, r"porosity: expected within \[0.6, 0.99\].*windows close"),
         ({"porosity": 0.97}, "struts at least 2 voxels thick"),
         ({"pore_diameter": 60}, "pore_diameter: .* with its unit"),
