@@ -122,7 +122,7 @@ def test_current_beyond_the_limit_of_a_thin_double_layer():
     cell = ion_column(L * growing_widths(0.5 * eps), salt(eps))
     solution = dj.space_charge(cell, current_density=2.2 * UNIT)
     assert float(solution.current_density) == pytest.approx(2.2 * UNIT, rel=1e-9)
-    assert -float(solution.voltage) / VT == pytest.approx(281.58408, rel=2e-2)
+    assert -float(solution.voltage) / VT == pytest.approx(281.58408, rel=3e-2)
     assert int(solution.most_newton_steps) <= 10
 
 

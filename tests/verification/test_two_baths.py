@@ -185,6 +185,7 @@ def test_equal_baths_are_a_resistor():
         assert ratio == pytest.approx(known, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_junction():
     base = np.log(JUNCTIONS["LiCl|KCl"][0])
 
