@@ -51,9 +51,9 @@ def test_instantaneous_coverage():
 def test_progressive_coverage_and_density_are_those_of_the_mean_field():
     """The same law for both: births, thinned by what is covered, and coverage."""
     law = dj.Nucleation(
-        dj.metals.lithium, wetting_factor=0.0, prefactor=1e11, site_density=1e20
+        dj.metals.lithium, wetting_factor=0.0, prefactor=2e10, site_density=1e20
     )
-    steps, dt, v = 10, 1.0, 0.4 * um
+    steps, dt, v = 10, 1.0, 0.2 * um
     grow = eqx.filter_jit(law.grow)
     state = dj.NucleiState.bare()
     for _ in range(steps):

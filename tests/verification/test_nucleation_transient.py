@@ -169,7 +169,8 @@ def test_resistive_coating_makes_fewer_and_larger_nuclei():
     assert radius[0] < radius[1] < radius[2]
 
 
-def test_slopes(run):
+@pytest.mark.slow
+def test_slopes():
     """Of voltage at the end and while it rises, and of the number of nuclei."""
 
     def answers(x):

@@ -214,6 +214,7 @@ def test_fit_without_noise_and_with_a_known_diffusivity():
     np.testing.assert_allclose(fit.values, [3e12], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_repeated_measurements():
     found, errors = [], []
     for seed in range(8):
