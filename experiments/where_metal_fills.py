@@ -15,7 +15,7 @@ What one sees of (b), at 6 layers:
 - Uniform: 34 % of the metal in the lower half, 2.8 times as much per wall at the top as
   at the bottom: it plates on top, where the electrolyte is.
 - Graded: all of it below, nothing above: the voltage never dips to where the upper
-  walls would nucleate. The claim of more than 90 % holds, by as much as the barrier says.
+  walls would nucleate. The claim of more than 90 % holds, as long as the barrier does.
 
 The dip of the voltage (−0.25 and −0.27 V) is that of small nuclei which have to carry
 all of the current with i₀ = 10 A m⁻², more than the barrier of the lower walls.
