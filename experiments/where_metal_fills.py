@@ -24,8 +24,8 @@ Of (c), at 6 layers, 1 mAh cm⁻²:
 
 - Large pores: 0.158 mA cm⁻² on the wall, a deposit of 2.1 µm at the top and a tenth of
   that at the bottom; 17 % of the metal in the lower half. They stay open (96 %).
-- Small pores: 0.0231 mA cm⁻², 0.157 µm at most, 1.8 times as much at the top; 41 % in the
-  lower half. It takes up a third of their room: 46 % is left open at the top.
+- Small pores: 0.0231 mA cm⁻², 0.157 µm at most, 1.8 times as much at the top; 41 % in
+  the lower half. It takes 30 % of their room: 46 % of the top layer is left open.
 
 Both are trends of a model without failure: how long a foam lasts is not in it.
 
