@@ -168,7 +168,7 @@ def test_nuclei_that_grow_cover_as_kjma_says():
     growth = LevelSetGrowth(nuclei=nuclei)
     metal = growth.begin(cell)
     assert float(growth.volume(cell, metal)) == 0
-    steps = 6
+    steps = 24  # V = A h of each is of first order
     charge = 0.0
     for _ in range(steps):
         metal, gained = moved_by(cell, growth, metal, (last - first) / steps * um)
