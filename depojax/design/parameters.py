@@ -284,7 +284,7 @@ def changed_cell(cell: Cell, changes: Mapping[str, Any]) -> Cell:
         if isinstance(found, eqx.Module):
             # What follows a law stands for its number, i₀ for i₀_ref.
             rest, found = [*rest, "value"], getattr(found, "value", None)
-        if not eqx.is_inexact_array(found):
+        if found is None or not eqx.is_inexact_array(found):
             raise refuse("name", "one that leads to a number", repr(name))
         value = as_float(value).astype(found.dtype)
         parts[first] = eqx.tree_at(
