@@ -76,7 +76,7 @@ def main(
     other = dj.optimise(loss, thrown(start), optimizer=way, steps=steps)
     runs = COST * found.evaluations
     others = {
-        kind: search(loss, start, runs=runs, kind=kind, key=SEED, spread=0.5, jit=False)
+        kind: search(loss, start, runs=runs, kind=kind, key=SEED, spread=0.5)
         for kind in ("greedy", "random")
     }
     rows = [row("best uniform", start, first, first)]
