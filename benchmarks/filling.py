@@ -3,8 +3,8 @@
     python benchmarks/filling.py              64 × 64 × 64 cells; many minutes
     python benchmarks/filling.py --cells 16   small
 
-Every window solves the coupled cell in the pores as they are, moves the wall by what was
-plated, and cuts the cells anew.
+Every window solves the coupled cell in the pores as they are, moves the wall by what
+was plated, and cuts the cells anew.
 """
 
 import argparse
