@@ -213,12 +213,35 @@ class PlainStep(eqx.Module):
     end_time: Scalar
 
 
+# Conditions that every step has, at levels that are never met unless it asks for them:
+# one program serves all of a protocol.
+_NEVER = {
+    "charge": 1e30,
+    "voltage_below": -1e9,
+    "voltage_above": 1e9,
+    "current_below": 0.0,
+    "depletion": -1.0,
+}
+
+
 def plain_step(step: Step) -> PlainStep:
     """A step as it is solved: with depletion among its conditions where need be."""
-    stops = tuple(_met(stop) for stop in step.stops if stop.kind != "time")
+    asked = [_met(stop) for stop in step.stops if stop.kind != "time"]
     # Beyond depletion an imposed current has no solution.
-    if step.mode == "current" and all(stop.kind != "depletion" for stop in stops):
-        stops += (_met(Until.depletion()),)
+    if step.mode == "current" and all(stop.kind != "depletion" for stop in asked):
+        asked.append(_met(Until.depletion()))
+    usual = {
+        kind: Until(kind, level, "protocol" if kind == "depletion" else "step")
+        for kind, level in _NEVER.items()
+    }
+    free, others = set(_NEVER), []
+    for stop in asked:
+        if stop.kind in free and stop.share == 0:
+            usual[stop.kind] = stop
+            free.remove(stop.kind)
+        else:
+            others.append(stop)
+    stops = (*usual.values(), *others)
     return PlainStep(
         step.drive, jnp.asarray(step.mode == "current"), stops, step.end_time
     )

@@ -164,7 +164,9 @@ class Until(eqx.Module):
             case "current_below":
                 # Bounded, though a held potential may start with a spike of current.
                 J = jnp.abs(observed["current_density"])
-                return (J - level) / (J + level)
+                asked = level > 0  # else it is never met
+                least = jnp.where(asked, level, 1.0)
+                return jnp.where(asked, (J - least) / (J + least), 1.0)
             case "depletion":
                 return (observed["lowest_wall_concentration"] - level) / (1 - level)
             case "stripped":
