@@ -19,11 +19,12 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float
 
 from depojax._checks import check_choice, check_finite, check_range, refuse
-from depojax._types import as_float, concrete, is_traced, static
+from depojax._types import as_float, concrete, static
 
 
 class AbstractVariable(eqx.Module):
@@ -252,7 +253,8 @@ def _bounds(low: Any, high: Any, scale: str) -> tuple[Array, Array, str]:
     check_finite("low", low)
     check_finite("high", high)
     low, high = as_float(low), as_float(high)
-    if not is_traced(low) and not is_traced(high) and not bool(jnp.all(low < high)):
+    least, most = concrete(low), concrete(high)
+    if least is not None and most is not None and not np.all(least < most):
         raise refuse("high", f"more than low = {low}", high)
     if scale == "log":
         cure = 'Take scale="linear".'

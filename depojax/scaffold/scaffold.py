@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from depojax._checks import (
     check_array_shape,
@@ -45,7 +45,7 @@ class Scaffold(eqx.Module):
     closed_pore_fraction: Scalar  # trimmed closed pore volume / total volume [-]
     resolved: bool = static(default=True)  # pores on the grid, or averaged over
     # Level set that the cells were cut by, if they were: what a growing deposit moves.
-    levelset: Nodes | None = None
+    levelset: Float[Array, "xs ys zs"] | None = None  # perhaps of parts of cells
 
     def __check_init__(self):
         shape = self.grid.shape

@@ -38,9 +38,9 @@ def stage_of(electrolyte, *, periodic, by_current, **options):
     ("electrolyte", "periodic", "counter", "sigma", "by_current"),
     [
         (LAW, True, "metal", None, True),
-        (LAW, True, "metal", 20.0, False),
+        pytest.param(LAW, True, "metal", 20.0, False, marks=pytest.mark.slow),
         (PLAIN, False, "reservoir", 20.0, True),
-        (LAW, False, "blocked", None, False),
+        pytest.param(LAW, False, "blocked", None, False, marks=pytest.mark.slow),
     ],
 )
 def test_jacobian(electrolyte, periodic, counter, sigma, by_current):

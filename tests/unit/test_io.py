@@ -253,7 +253,7 @@ def test_revision_is_that_of_the_checkout():
 
 
 def test_what_is_no_single_solution_is_refused(solution, tmp_path):
-    with pytest.raises(ValueError, match="or SpaceChargeCurve, got int"):
+    with pytest.raises(ValueError, match="or Uncertainty, got int"):
         io.to_xarray(3)  # pyright: ignore[reportArgumentType]
     batch = eqx.tree_at(lambda s: s.time, solution, jnp.ones(2))
     with pytest.raises(ValueError, match=r"one solution, got a batch of \(2,\)"):

@@ -193,6 +193,7 @@ def test_with_volume_finds_the_volume_and_says_nothing_moves_beyond_a_cell():
     assert np.max(np.abs(far - distance)) <= EDGE / 16 * (1 + 1e-12)
 
 
+@pytest.mark.slow
 def test_gradients_of_a_move():
     grid = flat_box(16)
     distance = radius(grid) - 0.3 * EDGE

@@ -245,6 +245,7 @@ def test_stripping_takes_back_what_was_plated():
     assert np.isfinite(slope)
 
 
+@pytest.mark.slow
 def test_places_are_independent():
     law = dj.Nucleation.from_overpotential(
         dj.metals.lithium, jnp.asarray([0.03, 0.1, 0.0])

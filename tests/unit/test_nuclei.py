@@ -48,6 +48,7 @@ def test_instantaneous_coverage():
     assert abs(count - 400) < 3 * np.sqrt(400 / 12)
 
 
+@pytest.mark.slow
 def test_progressive_coverage_and_density_are_those_of_the_mean_field():
     """The same law for both: births, thinned by what is covered, and coverage."""
     law = dj.Nucleation(

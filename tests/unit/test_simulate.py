@@ -119,6 +119,7 @@ def test_a_failed_run_says_so_and_keeps_what_it_had():
     assert caught.value.solution.ended_by == ("failure",)
 
 
+@pytest.mark.slow
 def test_a_jump_too_far_is_led(monkeypatch):
     # With four Newton steps at most there is no way from rest to 3 V at once.
     monkeypatch.setattr(coupled, "find_root", partial(find_root, max_steps=4))

@@ -93,6 +93,7 @@ def test_the_staircase_has_about_half_as_much_area_again(image):
     assert 1 / 1.5 < ratio < 1 / 1.4
 
 
+@pytest.mark.slow
 def test_every_fibre_keeps_its_own_volume():
     """The clusters of the cut scaffold match those of the voxels, one by one."""
     is_pore = phase_of(read_image(Path(str(DATA)) / "fiberform_100.tif"), **FIBERFORM)

@@ -154,6 +154,7 @@ def test_neck_that_dissolves_cuts_off_exactly_what_stands_on_it(cells):
     assert live + dead == pytest.approx(solid, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_nuclei_that_grow_cover_as_kjma_says():
     # Instantaneous nucleation on a foil: coverage = 1 − exp(−πNr²).
     density, edge, first, last = 1.2e10, 24 * um, 2.2, 5.0

@@ -135,6 +135,7 @@ def test_lithiophilic_means_a_shallow_dip(run):
     np.testing.assert_allclose(deep.plateau, shallow.plateau, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_alloy_that_plates_from_the_start():
     """Half of the area at first: the dip is that of twice the current density."""
     start = dj.NucleiState.of_nuclei(LITHIUM, 1e15, 1.45e-8)
@@ -147,6 +148,7 @@ def test_alloy_that_plates_from_the_start():
     assert found.spike > -0.15
 
 
+@pytest.mark.slow
 def test_resistive_coating_makes_fewer_and_larger_nuclei():
     """At one voltage and one charge: the drop in the film is lost to nucleation."""
     nucleation, voltage, charge = law(0.35, 1e14), -0.36, 5.0

@@ -266,7 +266,10 @@ def check(family, whole, step=1e-5):
     return moving, len(slopes)
 
 
-@pytest.mark.parametrize("family", ["graded porosity", "free density"])
+@pytest.mark.parametrize(
+    "family",
+    ["graded porosity", pytest.param("free density", marks=pytest.mark.slow)],
+)
 def test_cheap_objectives(family):
     moving, _ = check(family, whole=False)
     assert moving >= 11

@@ -60,6 +60,7 @@ def shared_out(resistances):
     return both(brentq(lambda V: SHARES @ both(V) - J, -6.0, -1e-6, xtol=1e-14))
 
 
+@pytest.mark.slow
 def test_the_better_conducting_patch_plates_first():
     # r08, K3: Li₂S and, beside it, a conductor a thousand times worse.
     run = dj.simulate(patched([1e-3, 1e-6], 0.0), dj.Galvanostatic(J, time=5.0))
@@ -108,6 +109,7 @@ def conducting(sigma, spacing):
     return diags_array(contact.ravel() - between.sum(axis=1)) + between
 
 
+@pytest.mark.slow
 def test_a_conductivity_that_changes_ten_million_times():
     n, spacing = 6, 2e-6
     rng = np.random.default_rng(5)
