@@ -266,6 +266,7 @@ def check(family, whole, step=1e-5):
     return moving, len(slopes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["graded porosity", "free density"])
 def test_cheap_objectives(family):
     moving, _ = check(family, whole=False)
