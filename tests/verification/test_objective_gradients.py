@@ -64,7 +64,7 @@ def of_even_plating(cell, J):
 
 def of_plating(currents):
     """Objectives of a run of `simulate`, all of one."""
-    drive = CurrentSegments(Bounded(currents, 1.0, 1e3), 2.0).build()
+    drive = dj.CurrentProfile(np.asarray([0.0, 1.0, 2.0]), currents, stepwise=True)
     options = {"steps": STEPS}
     loss = objectives.VoltageLoss(drive, **options)
     return {
