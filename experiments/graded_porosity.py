@@ -10,7 +10,17 @@ Beside the gradient's way stand a random and a greedy search of as many runs (a 
 with its gradient counts as four). The optimum is computed again on a grid twice as
 fine, and looked for once more from a start that is thrown off at random.
 
-The numbers of its default size have not been recorded yet.
+What came out (32 cells, 12 numbers, 60 steps of Adam; 244 runs for each search):
+
+- Of uniform hosts the one with 0.75 is best, between 0.70 and 0.80: 87.6 mA cm⁻².
+- Graded: 99.5 mA cm⁻², 13.6 % more (from another start 13.6 %; on the grid twice as
+  fine 14.3 %, with 0.06 % less solid). Greedy search 12.1 %, random search 3.2 %.
+- Half of the gain is there after some 5 gradients, nine tenths after some 15.
+- At 1.3 times the limit of the uniform host it lasts 13.6 s instead of 7.5 s.
+- The solid goes to the half at the separator (porosity at its bound of 0.6) and to the
+  collector; between them the host is all but empty (0.985, the other bound). That is
+  what even plating asks for: metal near where the ions come from. Kinetics that send
+  the current there anyway would ask for something else.
 
     python experiments/graded_porosity.py [--resolution 32]     run/graded_porosity
 """
@@ -37,7 +47,7 @@ SOLID = 20 * um  # volume of solid per footprint, and so the mass
 PORES = 60 * um
 BEYOND = 1.3  # current of Sand's time over the limit of the best uniform host
 SHARE = 0.05
-POROSITIES = (0.75, 0.8, 0.85, 0.9, 0.94)
+POROSITIES = (0.62, 0.66, 0.7, 0.75, 0.8, 0.85, 0.9)
 BOUNDS = (0.6, 0.985)
 COST = 4  # runs that a loss with its gradient counts as
 SEED = 7
