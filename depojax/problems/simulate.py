@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from depojax._checks import refuse
 from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
-from depojax._types import Cells, Scalar, is_traced
+from depojax._types import Cells, Scalar, as_float, is_traced
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import cell_model, reacting_places
 from depojax.problems.cell_model import CellModel
@@ -231,7 +231,9 @@ def plain_step(step: Step) -> PlainStep:
     if step.mode == "current" and all(stop.kind != "depletion" for stop in asked):
         asked.append(_met(Until.depletion()))
     usual = {
-        kind: Until(kind, level, "protocol" if kind == "depletion" else "step")
+        kind: Until(
+            kind, as_float(level), "protocol" if kind == "depletion" else "step"
+        )
         for kind, level in _NEVER.items()
     }
     free, others = set(_NEVER), []
