@@ -34,7 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
         return optimise.run(argparse.Namespace(**vars(arguments) | of_folder))
     if not (folder / RESTART).is_file():
         done = (folder / "solution.nc").is_file()
-        why = "its run came to an end" if done else "neither `plate` nor `optimise` was here"
+        why = (
+            "its run came to an end"
+            if done
+            else "neither `plate` nor `optimise` was here"
+        )
         raise InputError(f"{folder}: no {RESTART} to go on from: {why}.")
     with session("float64"):
         return _run(folder, arguments)
