@@ -18,15 +18,13 @@ The numbers of its default size have not been recorded yet.
     python experiments/bottom_up_filling.py [--resolution 16]     run/bottom_up_filling
 """
 
-import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import COLOURS, COST, Row, draw_ways, from_the_shell, losses_of, write_table
 
 import depojax as dj
 from depojax import objectives
@@ -41,11 +39,7 @@ CURRENT = 5 * mA / cm**2
 CAPACITY = 0.05 * mAh / cm**2
 EXCHANGE = (0.03 * mA / cm**2, 3 * mA / cm**2)  # bounds of i₀
 CONDUCTIVITY = (3.0, 3000.0)  # bounds of σ, effective [S m⁻¹]
-COST = 4  # runs that a loss with its gradient counts as
 SEED = 5
-COLOURS = {"gradient": "#d55e00", "greedy": "#0072b2", "random": "#999999"}
-
-Row = dict[str, Any]
 
 
 def main(
@@ -91,12 +85,8 @@ def main(
     rows.append(row("best uniform", start, loss))
     rows.append(row("gradient", found.design, loss))
     rows += [row(kind, each.design, loss) for kind, each in others.items()]
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    histories = {"gradient": np.asarray(found.history["loss"])}
-    histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
+    write_table(rows, out / f"{NAME}.csv")
+    histories = losses_of(found, others)
     save_figure(draw(start, found.design, histories), out / f"{NAME}.png")
     return rows
 
@@ -203,13 +193,7 @@ def draw(uniform: Any, best: Any, histories: dict[str, Any]) -> Any:
         profile.semilogx(values, z, style, color="#1b2f6b", lw=1.6, label=name)
     profile.set_xlabel("graded", fontsize=9)
     profile.legend(frameon=False, fontsize=8)
-    for name, losses in histories.items():
-        runs = np.arange(losses.size) * (COST if name == "gradient" else 1) + 1
-        so_far = np.minimum.accumulate(losses)
-        ways.plot(runs, so_far, color=COLOURS[name], lw=1.4, label=name)
-    ways.set_xlabel("runs", fontsize=9)
-    ways.set_ylabel("loss, best so far", fontsize=9)
-    ways.legend(frameon=False, fontsize=8)
+    draw_ways(ways, histories, 1, "loss, best so far")
     for axes in (plated, profile, ways):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -217,8 +201,4 @@ def draw(uniform: Any, best: Any, histories: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--resolution", type=int, default=16, help="cells of the host")
-    for each in main(parser.parse_args().resolution):
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
+    from_the_shell(main, __doc__, 16)

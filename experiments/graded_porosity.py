@@ -25,8 +25,6 @@ What came out (32 cells, 12 numbers, 60 steps of Adam; 244 runs for each search)
     python experiments/graded_porosity.py [--resolution 32]     run/graded_porosity
 """
 
-import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import COLOURS, COST, Row, draw_ways, from_the_shell, losses_of, write_table
 
 import depojax as dj
 from depojax import objectives
@@ -49,11 +48,7 @@ BEYOND = 1.3  # current of Sand's time over the limit of the best uniform host
 SHARE = 0.05
 POROSITIES = (0.62, 0.66, 0.7, 0.75, 0.8, 0.85, 0.9)
 BOUNDS = (0.6, 0.985)
-COST = 4  # runs that a loss with its gradient counts as
 SEED = 7
-COLOURS = {"gradient": "#d55e00", "greedy": "#0072b2", "random": "#999999"}
-
-Row = dict[str, Any]
 
 
 def main(
@@ -98,12 +93,8 @@ def main(
         rows.append(row(name, design, first, first))
     coarse, fine = finer(start), finer(found.design)
     rows.append(row("gradient, twice as fine", fine, limit(coarse), first))
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    histories = {"gradient": np.asarray(found.history["loss"])}
-    histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
+    write_table(rows, out / f"{NAME}.csv")
+    histories = losses_of(found, others)
     save_figure(draw(uniform, found.design, histories), out / f"{NAME}.png")
     return rows
 
@@ -202,13 +193,7 @@ def draw(uniform: dict[float, float], best: Any, histories: dict[str, Any]) -> A
     profile.axhline(float(built.porosity), color="#999999", ls="--", lw=1)
     profile.set_xlabel("height above the collector (µm)", fontsize=9)
     profile.set_ylabel("porosity", fontsize=9)
-    for name, losses in histories.items():
-        runs = np.arange(losses.size) * (COST if name == "gradient" else 1) + 1
-        best_so_far = -np.minimum.accumulate(losses)
-        ways.plot(runs, best_so_far, color=COLOURS[name], lw=1.4, label=name)
-    ways.set_xlabel("runs", fontsize=9)
-    ways.set_ylabel("best so far / best uniform", fontsize=9)
-    ways.legend(frameon=False, fontsize=8)
+    draw_ways(ways, histories, -1, "best so far / best uniform")
     for axes in (hosts, profile, ways):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -216,8 +201,4 @@ def draw(uniform: dict[float, float], best: Any, histories: dict[str, Any]) -> A
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--resolution", type=int, default=32, help="cells of the host")
-    for each in main(parser.parse_args().resolution):
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
+    from_the_shell(main, __doc__, 32)

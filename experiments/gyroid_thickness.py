@@ -13,15 +13,13 @@ The numbers of its default size have not been recorded yet.
     python experiments/gyroid_thickness.py [--resolution 16]     run/gyroid_thickness
 """
 
-import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import COST, Row, draw_ways, from_the_shell, losses_of, write_table
 
 import depojax as dj
 from depojax import objectives
@@ -34,11 +32,7 @@ PERIOD = 60 * um
 POROSITY, BOUNDS = 0.75, (0.5, 0.94)
 NUMBERS = (3, 3, 5)
 SHARE = 0.05
-COST = 4  # runs that a loss with its gradient counts as
 SEED = 3
-COLOURS = {"gradient": "#d55e00", "greedy": "#0072b2", "random": "#999999"}
-
-Row = dict[str, Any]
 
 
 def main(
@@ -77,12 +71,8 @@ def main(
         twice = [at_resolution(d, 2 * resolution) for d in (start, found.design)]
         rows.append(row("uniform, twice as fine", twice[0], limit(twice[0])))
         rows.append(row("gradient, twice as fine", twice[1], limit(twice[0])))
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    histories = {"gradient": np.asarray(found.history["loss"])}
-    histories |= {kind: np.asarray(each.history) for kind, each in others.items()}
+    write_table(rows, out / f"{NAME}.csv")
+    histories = losses_of(found, others)
     save_figure(draw(start, found.design, histories), out / f"{NAME}.png")
     return rows
 
@@ -155,13 +145,7 @@ def draw(start: Any, best: Any, histories: dict[str, Any]) -> Any:
         axes.set_title(title, fontsize=9, loc="left")
         axes.set_xlabel("x (µm)", fontsize=9)
     before.set_ylabel("height above the collector (µm)", fontsize=9)
-    for name, losses in histories.items():
-        runs = np.arange(losses.size) * (COST if name == "gradient" else 1) + 1
-        so_far = -np.minimum.accumulate(losses)
-        ways.plot(runs, so_far, color=COLOURS[name], lw=1.4, label=name)
-    ways.set_xlabel("runs", fontsize=9)
-    ways.set_ylabel("limiting current / uniform", fontsize=9)
-    ways.legend(frameon=False, fontsize=8)
+    draw_ways(ways, histories, -1, "limiting current / uniform")
     ways.spines[["top", "right"]].set_visible(False)
     for axes in (before, after, ways):
         axes.tick_params(labelsize=8)
@@ -169,8 +153,4 @@ def draw(start: Any, best: Any, histories: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--resolution", type=int, default=16, help="cells per period")
-    for each in main(parser.parse_args().resolution):
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
+    from_the_shell(main, __doc__, 16)

@@ -16,14 +16,13 @@ The numbers of its default size have not been recorded yet.
     python experiments/parameters_from_voltage.py [--resolution 8]     run/parameters
 """
 
-import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import Row, from_the_shell, write_table
 from scipy.optimize import least_squares
 
 import depojax as dj
@@ -43,8 +42,6 @@ NUMBERS = {
 UNITS = ("m² s⁻¹", "-", "A m⁻²", "Ω m²")
 CURRENTS = (2 * mA / cm**2, 10 * mA / cm**2)
 PIECES = (2.0, 10.0, 50.0)  # [s]
-
-Row = dict[str, Any]
 
 
 def main(
@@ -68,10 +65,7 @@ def main(
         fit = fitted(model, slopes, voltage + noise)
         fits.append((voltage + noise, fit))
         rows += rows_of(seed, fit, truth)
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    write_table(rows, out / f"{NAME}.csv")
     save_figure(draw(rows, model, fits[0]), out / f"{NAME}.png")
     return rows
 
@@ -173,8 +167,4 @@ def draw(rows: list[Row], model: Any, first: tuple[Any, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--resolution", type=int, default=8, help="cells of the host")
-    for each in main(parser.parse_args().resolution):
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
+    from_the_shell(main, __doc__, 8)

@@ -20,8 +20,6 @@ The numbers of its default size have not been recorded yet.
     python experiments/topology_host.py [--resolution 48]     run/topology_host
 """
 
-import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import COST, Row, from_the_shell, write_table
 
 import depojax as dj
 from depojax import objectives
@@ -43,10 +42,7 @@ DENSITY = 0.35  # mean
 WEIGHT = 0.5  # of the electrons
 SHARPNESS = (1.0, 2.0, 4.0, 8.0)
 FILTER = 2.0  # cells
-COST = 4  # runs that a loss with its gradient counts as
 SEED = 11
-
-Row = dict[str, Any]
 
 
 def main(
@@ -98,10 +94,7 @@ def main(
         for name, offset in (("eroded", 0.1), ("dilated", -0.1))
     ]
     rows += [row("channels", channels(design), sizes)]
-    with (out / f"{NAME}.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    write_table(rows, out / f"{NAME}.csv")
     np.save(out / "density.npy", np.asarray(design.density))
     save_figure(draw(design, np.concatenate(histories)), out / f"{NAME}.png")
     return rows
@@ -210,8 +203,4 @@ def draw(design: Any, losses: Any) -> Any:
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--resolution", type=int, default=48, help="cells per edge")
-    for each in main(parser.parse_args().resolution):
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
+    from_the_shell(main, __doc__, 48)
