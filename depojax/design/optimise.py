@@ -20,6 +20,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from depojax._checks import check_choice, check_integer, check_range, refuse
+from depojax._extremes import largest_of
 from depojax._progress import step_bar
 from depojax._types import Scalar, static
 from depojax.design.constraints import AugmentedLagrangian, as_lagrangian, reported
@@ -259,7 +260,7 @@ def robust(
         if measure == "mean":
             return jnp.mean(losses)
         if measure == "worst":
-            return jnp.max(losses)
+            return largest_of(losses)
         p = jnp.asarray(sharpness, losses.dtype)
         return jax.nn.logsumexp(p * losses - jnp.log(float(losses.size))) / p
 
@@ -282,6 +283,7 @@ class _Problem:
         self.start, self.whole = split(design)
         self.holding: AugmentedLagrangian | None = holding
         self.optimizer = optax.with_extra_args_support(optimizer)
+        self.failure: Exception | None = None  # of the last evaluation that raised
         self.members = self._members() if ensemble else None
         compiled = eqx.filter_jit if jit else lambda function: function
         each = jax.vmap if ensemble else lambda function: function
@@ -361,10 +363,11 @@ class _Problem:
         return jax.tree.map(lambda d, u: d.astype(u.dtype), updates, part), memory
 
     def _evaluated(self, part, multipliers, penalties):
-        """As `_value_and_gradient`, NaN where it raises."""
+        """As `_value_and_gradient`, NaN where it raises; `failure` keeps why."""
         try:
             return self._evaluate(part, multipliers, penalties)
-        except _FAILURES:
+        except _FAILURES as error:
+            self.failure = error
             shapes = jax.eval_shape(self._evaluate, part, multipliers, penalties)
             return jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
 
@@ -612,7 +615,7 @@ def _refuse_start(loss, problem: _Problem, throw: bool) -> None:
         raise SolveError(
             "The loss or its gradient is not finite for the design to begin with. "
             "Begin elsewhere, or look at loss(design) and jax.grad(loss)(design)."
-        )
+        ) from problem.failure
 
 
 def _confirm(loss, found: Optimisation, has_aux: bool, throw: bool) -> None:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from depojax._extremes import largest_of, least_of
 from depojax._types import Cells, Scalar, static
 from depojax.physics.interface import AtWall
 from depojax.problems.cell_model import CellModel, Fields, Reactions, Use
@@ -235,7 +236,7 @@ class CoupledBalance(AbstractBalance):
 
     def event(self, t, y: CellState) -> Scalar:
         margins = self.margins(t, y)
-        return jnp.min(jnp.stack(margins)) if margins else jnp.ones_like(t)
+        return least_of(jnp.stack(margins)) if margins else jnp.ones_like(t)
 
     def margins(self, t, y: CellState) -> list[Scalar]:
         """Of all stops: positive before, zero where they are met."""
@@ -277,14 +278,14 @@ class CoupledBalance(AbstractBalance):
         wall, area = self.walls(y)
         mean = jnp.sum(jnp.where(area > 0, area * wall, 0.0)) / jnp.sum(area)
         true_area = jnp.sum(model.host.area) + jnp.sum(model.floor.area)
-        local = [jnp.max(jnp.abs(i)) for i in _plating(reactions)]
+        local = [largest_of(jnp.abs(i)) for i in _plating(reactions)]
         current = model.per_footprint(out)
         return {
             "time": t,
             "charge": y.charge - self.begun,
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
-            "lowest_wall_concentration": jnp.min(wall),
+            "lowest_wall_concentration": least_of(wall),
             "mean_wall_concentration": mean,
             "mean_local_current_density": out * model.unit / true_area,
             "highest_local_current_density": jnp.maximum(*local),

@@ -23,6 +23,7 @@ from depojax._checks import (
     check_range,
     refuse,
 )
+from depojax._extremes import largest_of, least_of
 from depojax._types import Scalar, as_float, concrete
 from depojax.problems.cell_model import CellModel
 from depojax.problems.simulate import Simulation, discrete_cell
@@ -131,8 +132,8 @@ def _measured(
     variance = jnp.sum(areas * (values - mean) ** 2) / area
     uneven = variance > 0
     deviation = jnp.where(uneven, jnp.sqrt(jnp.where(uneven, variance, 1.0)), 0.0)
-    highest = jnp.max(jnp.where(counted, values, -jnp.inf))
-    lowest = jnp.min(jnp.where(counted, values, jnp.inf))
+    highest = largest_of(jnp.where(counted, values, -jnp.inf))
+    lowest = least_of(jnp.where(counted, values, jnp.inf))
     fixed = jax.lax.stop_gradient((values, lowest, highest))
     edges = _edges(bins, *fixed[1:])
     shares, _ = jnp.histogram(fixed[0], bins=edges, weights=areas / area)
@@ -297,13 +298,13 @@ def concentration_drop(run: Simulation) -> ConcentrationDrop:
         host=_spread(c[..., :n], model.in_pore[..., :n]),
         cell=_spread(c, model.in_pore),
         wall=_spread(walls, on_wall),
-        depletion=1 - jnp.min(walls),
+        depletion=1 - least_of(walls),
     )
 
 
 def _spread(values: Array, counted: Array) -> Scalar:
-    high = jnp.max(jnp.where(counted, values, -jnp.inf))
-    return high - jnp.min(jnp.where(counted, values, jnp.inf))
+    high = largest_of(jnp.where(counted, values, -jnp.inf))
+    return high - least_of(jnp.where(counted, values, jnp.inf))
 
 
 def _surface(run: Simulation, of: What) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Bool, Int
 
+from depojax._extremes import least_of
 from depojax._types import Cells, Scalar
 from depojax.problems.ion_inverse import inverse_of
 from depojax.problems.ion_maps import crossed, local_thickness
@@ -197,7 +198,9 @@ class IonBalance(AbstractBalance):
                 model.faradaic(y.fields, y.passing)
             ),
             "layer_thickness": model.layer_thickness(y.fields, y.passing),
-            "lowest_of_any_ion": jnp.min(jnp.where(model.in_pore, y.fields.c, jnp.inf)),
+            "lowest_of_any_ion": least_of(
+                jnp.where(model.in_pore, y.fields.c, jnp.inf)
+            ),
             "electrode_charge": y.electrode,
         }
 

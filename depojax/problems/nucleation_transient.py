@@ -28,6 +28,7 @@ from depojax._checks import (
     check_range,
     refuse,
 )
+from depojax._extremes import least_of
 from depojax._types import Scalar, as_float
 from depojax.physics.interface import interface_current
 from depojax.physics.kinetics import AbstractKinetics
@@ -63,7 +64,7 @@ class NucleationTransient(eqx.Module):
     @property
     def spike(self) -> Scalar:
         """The lowest voltage [V]."""
-        return jnp.min(self.voltage)
+        return least_of(self.voltage)
 
     @property
     def nucleation_overpotential(self) -> Scalar:

@@ -12,6 +12,7 @@ import lineax as lx
 from jaxtyping import Array, Bool, Int
 
 from depojax._checks import refuse
+from depojax._extremes import least_of
 from depojax._types import Cells, Scalar, static
 from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
 from depojax.fv.operators import conductances, without_ends
@@ -85,11 +86,11 @@ class SaltBalance(AbstractBalance):
 
     def observe(self, t, y):
         deviation = self.wall_deviation(t, y)
-        lowest = jnp.min(jnp.where(self.wall, deviation, jnp.inf))
+        least = least_of(jnp.where(self.wall, deviation, jnp.inf))
         mean = jnp.sum(self.wall_area * deviation) / jnp.sum(self.wall_area)
         return {
             "current_density": self.current.value(t),
-            "lowest_wall_concentration": 1 + lowest,
+            "lowest_wall_concentration": 1 + least,
             "mean_wall_concentration": 1 + mean,
         }
 

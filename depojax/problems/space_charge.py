@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from depojax._checks import check_array_shape, check_finite, check_range, refuse
 from depojax._compile import compiled_quickly
+from depojax._extremes import least_of
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, concrete, is_traced, static
 from depojax.fv.grid import along
@@ -711,9 +712,9 @@ def _margin(electrolyte: MultiIonElectrolyte, model: IonModel, x: IonFields) -> 
         )
         above = reference + scale * (x.collector - surface.of(x.potential)) - own
         above = jnp.where(surface.area > 0, above, jnp.inf)
-        margins.append(jnp.min(above.reshape(z.size, -1), 1))
-    lowest = jnp.minimum(*margins)
-    return jnp.where(jnp.isfinite(standard), lowest, jnp.nan)
+        margins.append(least_of(above.reshape(z.size, -1), 1))
+    least = jnp.minimum(*margins)
+    return jnp.where(jnp.isfinite(standard), least, jnp.nan)
 
 
 def _field(model: IonModel, potential: Cells, metal: Scalar) -> Float[Array, "3 x y z"]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_finite, refuse
+from depojax._extremes import largest_of
 from depojax._types import Scalar, is_traced
 from depojax.problems.cell import Cell
 from depojax.problems.magnitudes import a_voltage
@@ -106,5 +107,5 @@ def _curve(asked: Array, runs: list[SpaceCharge], last: SpaceCharge):
 
 
 def _highest_field(run: SpaceCharge) -> Scalar:
-    host = jnp.max(jnp.abs(run.host_field))
-    return jnp.maximum(host, jnp.max(jnp.abs(run.collector_field)))
+    host = largest_of(jnp.abs(run.host_field))
+    return jnp.maximum(host, largest_of(jnp.abs(run.collector_field)))
