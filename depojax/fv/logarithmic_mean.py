@@ -34,10 +34,16 @@ def logarithmic_mean(a: Array, b: Array) -> Array:
 @logarithmic_mean.defjvp
 def _logarithmic_mean_jvp(primals, tangents):
     (a, b), (ta, tb) = primals, tangents
+    from_a, from_b = slopes_of_mean(a, b)
+    return logarithmic_mean(a, b), from_a * ta + from_b * tb
+
+
+def slopes_of_mean(a: Array, b: Array) -> tuple[Array, Array]:
+    """∂/∂a and ∂/∂b of the logarithmic mean [-]."""
     rise = _rise(a, b)
     from_a = jnp.where(a > _LEAST, _share(rise), 0.0)
     from_b = jnp.where(b > _LEAST, _share(-rise), 0.0)
-    return logarithmic_mean(a, b), from_a * ta + from_b * tb
+    return from_a, from_b
 
 
 def drift_flux(here: Array, there: Array, rise: Array) -> Array:

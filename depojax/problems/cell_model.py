@@ -17,7 +17,7 @@ Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -27,6 +27,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
+from depojax.fv.logarithmic_mean import logarithmic_mean
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
     BinaryElectrolyte,
@@ -200,10 +201,22 @@ class CellModel(eqx.Module):
         u = jnp.maximum(c, _SMALLEST)
         p = electrolyte.properties(c0 * u)
         kappa = p.conductivity * (self.thermal_voltage / self.unit)
-        drift = diffusion_potential(electrolyte, p) / self.thermal_voltage
+        w = diffusion_potential(electrolyte, p) / self.thermal_voltage
         return Transport(
-            u, p.diffusivity / D0, kappa, kappa * drift, p.transference_number
+            u, p.diffusivity / D0, kappa, self._exponent(u), w, p.transference_number
         )
+
+    def _exponent(self, u: Array) -> Array | None:
+        """d ln κ/d ln c at a concentration c/c₀ [-]; None for a constant κ."""
+        electrolyte = self.electrolyte
+        if isinstance(electrolyte, BinaryElectrolyte):
+            return None
+
+        def kappa(u):
+            return electrolyte.properties(electrolyte.concentration * u).conductivity
+
+        value, slope = jax.jvp(kappa, (u,), (jnp.ones_like(u),))
+        return u * slope / value
 
     def reactions(
         self,
@@ -274,7 +287,8 @@ class CellModel(eqx.Module):
             resistance=film,
             depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
             liquid=scale / t.conduction * jnp.maximum(number, 0),
-            diffusion_potential=scale * t.drift / t.conduction,
+            exponent=t.exponent,
+            diffusion_potential=scale * t.potential,
             guess=of_places(guess),
             known=of_places(known),
             least=least,
@@ -290,8 +304,9 @@ class CellModel(eqx.Module):
         charge is taken from the balance of cations.
         """
         shape, periodic = self.grid.shape, self.grid.periodic
-        c, liquid, t = jax.tree.map(
-            lambda field: laid_out(field, periodic), (x.c, x.liquid, transport)
+        logs = jnp.log(transport.concentration)
+        c, log_c, liquid, t = jax.tree.map(
+            lambda field: laid_out(field, periodic), (x.c, logs, x.liquid, transport)
         )
         salt = charge = jnp.zeros_like(rows(c))
         for axis in range(3):
@@ -305,9 +320,9 @@ class CellModel(eqx.Module):
 
                 g = self.faces.beside(axis, side)
                 drop = rows(c) - beside(c)
-                drift = mean(t.drift) / mean(t.concentration)
                 fall = rows(liquid) - beside(liquid)
-                current = g * (mean(t.conduction) * fall - drift * drop)
+                rest = mean(t.potential) * (rows(log_c) - beside(log_c))
+                current = g * t.conduction_to(beside) * (fall - rest)
                 charge = charge + current
                 share = beside(t.cation_share) - rows(t.cation_share)
                 salt = salt + g * mean(t.diffusion) * drop + share / 2 * current
@@ -324,10 +339,19 @@ class CellModel(eqx.Module):
     ) -> tuple[Array, Array]:
         """Salt and charge that leave the top cells into a bath of c₀ at φ_l = 0."""
         du, far = c - 1, as_float(self.far)
+        through = far * self.conduction_to_far_side(t)
         if not self.far_feeds:
-            return jnp.zeros_like(du), far * t.conduction * liquid
-        drift = t.drift / ((t.concentration + 1) / 2)
-        return far * t.diffusion * du, far * (t.conduction * liquid - drift * du)
+            return jnp.zeros_like(du), through * liquid
+        bath = self.transport(jnp.ones_like(du))
+        D, w = (t.diffusion + bath.diffusion) / 2, (t.potential + bath.potential) / 2
+        return far * D * du, through * (liquid - w * jnp.log(t.concentration))
+
+    def conduction_to_far_side(self, t: "Transport") -> Array:
+        """Of the way from the top cells to a bath."""
+        if not self.far_feeds or t.exponent is None:
+            return t.conduction
+        bath = self.transport(jnp.ones_like(t.conduction))
+        return logarithmic_mean(t.conduction, bath.conduction)
 
     @property
     def same_cation_share(self) -> bool:
@@ -508,10 +532,26 @@ class CellModel(eqx.Module):
 
 
 class Transport(eqx.Module):
-    """Coefficients in numbers, per cell."""
+    """Coefficients in numbers, per cell.
+
+    Between two places c is nearly linear, and so are D, κ and w of it:
+
+        φ_P − φ_N = ∫w d ln c + i ∫dx/κ = w̄ ln(c_P/c_N) + i h/κ̄
+
+    with the arithmetic mean w̄ and the logarithmic mean κ̄. Of a dilute salt, where κ is
+    that of c, and of constant properties that is exact.
+    """
 
     concentration: Array  # c/c₀, kept positive
     diffusion: Array  # D/D₀
     conduction: Array  # κ (RT/F) / unit
-    drift: Array  # the same times w F/(RT)
+    exponent: Array | None  # d ln κ/d ln c; None where κ is the same everywhere
+    potential: Array  # w F/(RT), the diffusion potential per ln c
     cation_share: Array  # t₊
+
+    def conduction_to(self, beside: Callable[[Array], Array]) -> Array:
+        """κ̄ between the cells and those beside them, of a field laid out in rows."""
+        here, there = rows(self.conduction), beside(self.conduction)
+        if self.exponent is None:
+            return (here + there) / 2
+        return logarithmic_mean(here, there)
