@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
-from depojax.fv.logarithmic_mean import logarithmic_mean
+from depojax.fv.logarithmic_mean import logarithmic_mean, mean_of_rise
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
     BinaryElectrolyte,
@@ -202,8 +202,15 @@ class CellModel(eqx.Module):
         p = electrolyte.properties(c0 * u)
         kappa = p.conductivity * (self.thermal_voltage / self.unit)
         w = diffusion_potential(electrolyte, p) / self.thermal_voltage
+        exponent = self._exponent(u)
         return Transport(
-            u, p.diffusivity / D0, kappa, self._exponent(u), w, p.transference_number
+            concentration=u,
+            diffusion=p.diffusivity / D0,
+            conduction=kappa,
+            log_conduction=None if exponent is None else jnp.log(kappa),
+            exponent=exponent,
+            potential=w,
+            cation_share=p.transference_number,
         )
 
     def _exponent(self, u: Array) -> Array | None:
@@ -545,13 +552,15 @@ class Transport(eqx.Module):
     concentration: Array  # c/c₀, kept positive
     diffusion: Array  # D/D₀
     conduction: Array  # κ (RT/F) / unit
-    exponent: Array | None  # d ln κ/d ln c; None where κ is the same everywhere
+    log_conduction: Array | None  # None where κ is the same everywhere
+    exponent: Array | None  # d ln κ/d ln c; None with it
     potential: Array  # w F/(RT), the diffusion potential per ln c
     cation_share: Array  # t₊
 
     def conduction_to(self, beside: Callable[[Array], Array]) -> Array:
         """κ̄ between the cells and those beside them, of a field laid out in rows."""
         here, there = rows(self.conduction), beside(self.conduction)
-        if self.exponent is None:
+        if self.log_conduction is None:
             return (here + there) / 2
-        return logarithmic_mean(here, there)
+        rise = beside(self.log_conduction) - rows(self.log_conduction)
+        return mean_of_rise(here, there, rise)

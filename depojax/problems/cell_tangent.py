@@ -229,8 +229,10 @@ def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
         k = g * t.conduction_to(above)
         current = k * drive
         follows = 0.5, 0.5
-        if t.exponent is not None:
-            follows = slopes_of_mean(rows(t.conduction), above(t.conduction))
+        if t.log_conduction is not None:
+            rise_of_log = above(t.log_conduction) - rows(t.log_conduction)
+            ends = rows(t.conduction), above(t.conduction)
+            follows = slopes_of_mean(*ends, rise_of_log)
 
         def by_salt(end, share, sign, g=g, k=k, w=w, drive=drive, log_fall=log_fall):
             eased = g * share * end(slope.conduction) * drive
