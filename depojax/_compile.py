@@ -1,8 +1,9 @@
-"""Compilation of programs that are large and run on fields of moderate size.
+"""Compilation of large programs.
 
-XLA's newer CPU emitters and its last optimisations take half of the compilation of the
-coupled cell, and no run of it gets faster by them (solvers that stream through large
-arrays do: they are compiled as always).
+XLA's newer CPU emitters and its last optimisations take half of the compilation, and
+pay in hardly any run: a tortuosity factor at 128³ compiles in 4.4 instead of 7.1 s of
+processor time and takes the same 0.9 s, at 256³ the same 9 s; Sand's time on 1.2
+million cells compiles in 13 instead of 27 s and runs in 41 instead of 39 s.
 """
 
 import functools
