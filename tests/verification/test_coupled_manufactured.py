@@ -134,8 +134,13 @@ class Waves(AbstractExact):
 
         def missing(i):
             wall = c - lack / p.diffusivity * i
-            ohmic = i * (self.film(t) + REACH / p.conductivity)
-            eta = driving + ohmic - self.drift(p) * jnp.log(wall / c)
+            fall = jnp.log(wall / c)
+            # κ of the layer: the logarithmic mean of those at its two ends.
+            y = (1 - 0.4 * c / C0) * fall
+            tiny = jnp.abs(y) < 1e-9
+            more = jnp.where(tiny, 1.0, y / jnp.expm1(jnp.where(tiny, 1.0, y)))
+            ohmic = i * (self.film(t) + REACH / p.conductivity * more)
+            eta = driving + ohmic - self.drift(p) * fall
             i0 = I0 * (wall / C0) ** ALPHA[1]
             plates = jnp.exp(-ALPHA[0] * eta / THERMAL)
             return i0 * (plates - jnp.exp(ALPHA[1] * eta / THERMAL)) - i
