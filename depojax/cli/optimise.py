@@ -11,7 +11,7 @@ import numpy as np
 
 from depojax.cli.arguments import check_keys, whole_number, word
 from depojax.cli.cell_file import CellFile, read_cell_file
-from depojax.cli.cell_run import keep, tell
+from depojax.cli.cell_run import add_output_arguments, keep, tell
 from depojax.cli.design_file import (
     constraints_of,
     design_of_file,
@@ -26,8 +26,10 @@ from depojax.cli.run_folder import open_run_folder, write_text
 from depojax.cli.session import session
 from depojax.cli.toml_text import as_toml
 from depojax.cli.words import InputError, Stages, aligned
-from depojax.design.optimise import Optimisation, optimise, scattered_starts
+from depojax.design.optimisation import Optimisation
+from depojax.design.optimise import optimise
 from depojax.design.optimizers import named_optimizer
+from depojax.design.starts import scattered_starts
 
 _WHOLE = (
     "steps",
@@ -53,9 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="a cell and its design, a TOML file (`new`)")
     parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
     parser.add_argument("--anew", action="store_true", help="forget an earlier run")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+    add_output_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
