@@ -18,7 +18,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from depojax._checks import check_range, refuse
+from depojax._checks import check_integer, check_range, refuse
 from depojax._types import Scalar, as_float, quantity, static
 
 
@@ -131,6 +131,8 @@ class AugmentedLagrangian(eqx.Module):
         for constraint in constraints:
             if not isinstance(constraint, Constraint):
                 raise refuse("constraints", "Constraints", type(constraint).__name__)
+        if not constraints:
+            raise refuse("constraints", "at least one", "none")
         names = [constraint.name for constraint in constraints]
         if len(set(names)) < len(names):
             raise refuse("constraints", "a name for each of its own", names)
@@ -139,8 +141,7 @@ class AugmentedLagrangian(eqx.Module):
         check_range("growth", growth, 1.0, 1e3)
         check_range("shrink", shrink, 0.0, 1.0, open_low=True)
         check_range("tolerance", tolerance, 0.0, 1.0, open_low=True)
-        if every < 1:
-            raise refuse("every", "at least 1 step", every)
+        check_integer("every", every, 1)
         self.penalty, self.growth = as_float(penalty), as_float(growth)
         self.shrink, self.tolerance = as_float(shrink), as_float(tolerance)
         self.every = every

@@ -69,9 +69,9 @@ class AbstractObjective(eqx.Module):
         """The number, of a cell and the answers to `questions`."""
 
     def __call__(self, cell: Any) -> Scalar:
-        questions, given = self.questions, cell
+        questions = self.questions
         if len(questions) == 1 and questions[0].is_answer(cell):
-            return self.measured(getattr(given, "cell", None), (given,))
+            return self.measured(getattr(cell, "cell", None), (cell,))
         _check_world(self, cell)
         return self.measured(cell, tuple(q.answer(cell) for q in questions))
 
@@ -126,7 +126,7 @@ class WeightedSum(AbstractObjective):
         self.terms = terms
 
     def measured(self, cell: Any, answers: tuple[Any, ...]) -> Scalar:
-        return self(cell)
+        return self(cell)  # its terms ask their own questions
 
     def __call__(self, cell: Any) -> Scalar:
         values = self._values(cell)
