@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
-from depojax.problems.cell_model import CellModel, Fields, Reactions, Transport
+from depojax.problems.cell_model import CellModel, Fields, Transport
+from depojax.problems.cell_surfaces import Reactions
 from depojax.solvers.stencil import (
     Padded,
     Rows,

@@ -20,7 +20,8 @@ from jaxtyping import Array
 
 from depojax._types import Scalar
 from depojax.physics.interface import share_at_wall
-from depojax.problems.cell_model import CellModel, Fields, Surface, Transport
+from depojax.problems.cell_model import CellModel, Fields, Transport
+from depojax.problems.cell_surfaces import Surface
 from depojax.problems.coupled import CellState
 from depojax.solvers.stencil import (
     dissipation,
