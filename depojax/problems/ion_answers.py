@@ -13,7 +13,11 @@ from depojax.problems.cell import Cell
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_maps import local_thickness, nearest_metal
 from depojax.problems.ion_model import IonFields, IonModel
-from depojax.problems.ion_reactions import layer_thickness, layers_before
+from depojax.problems.ion_reactions import (
+    charge_by_ion,
+    layer_thickness,
+    layers_before,
+)
 from depojax.solvers.stencil import interior
 from depojax.units import FARADAY
 
