@@ -151,7 +151,9 @@ def _variable(values, low: float, high: float, table: dict[str, Any], weights: A
         way = known_word("monotone", monotone, ("rising", "falling"), "way")
         falling = way == "falling"
         if values.ndim != 1:
-            raise InputError("monotone: expected a profile, n = 4 or so.")
+            raise InputError(
+                "monotone: expected a profile, got one number. Give n = 4 or so."
+            )
         if np.ptp(values) == 0:
             return Monotone.ramp(low, high, values.size, falling=falling)
         return Monotone(values, low, high, falling=falling)

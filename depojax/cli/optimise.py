@@ -76,7 +76,8 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
     if numbers and constraints is None:
         name = next(iter(numbers))
         raise InputError(
-            f"{file.path.name}: [optimise] {name}: there are no constraints."
+            f"{file.path.name}: [optimise] {name}: it is for constraints, and the file "
+            "has none. Leave it out, or add [constraints.NAME]."
         )
     with file.place("optimise"):
         optimizer = named_optimizer(

@@ -54,7 +54,8 @@ def _run(folder: Path, arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(str(error)) from error
     if not isinstance(partial, Plating):
-        raise InputError(f"{folder / RESTART}: expected a plating run in it.")
+        kind = type(partial).__name__
+        raise InputError(f"{folder / RESTART}: expected a plating run, got a {kind}.")
 
     def solve(**more: Any) -> Plating:
         return go_on(partial, **options, **more)

@@ -57,7 +57,7 @@ class Constraint(eqx.Module):
         given = {kind: bound for kind, bound in given.items() if bound is not None}
         if len(given) != 1:
             raise refuse(
-                "constraint",
+                f"constraint {name!r}",
                 "one of equal=, at_most= and at_least=",
                 " and ".join(given) or "none of them",
             )
@@ -135,7 +135,7 @@ class AugmentedLagrangian(eqx.Module):
             raise refuse("constraints", "at least one", "none")
         names = [constraint.name for constraint in constraints]
         if len(set(names)) < len(names):
-            raise refuse("constraints", "a name for each of its own", names)
+            raise refuse("constraints", "each with a name of its own", names)
         self.constraints = tuple(constraints)
         check_range("penalty", penalty, 0.0, float("inf"), open_low=True)
         check_range("growth", growth, 1.0, 1e3)

@@ -29,7 +29,12 @@ def numbers_by_name(found: Any) -> dict[str, Any]:
     named = found if isinstance(found, dict) else {"output": found}
     for name, value in named.items():
         if np.shape(value) != ():
-            raise refuse(f"function {name}", "one number", f"shape {np.shape(value)}")
+            raise refuse(
+                f"function {name}",
+                "one number",
+                f"shape {np.shape(value)}",
+                "Give a dict of numbers by name for several.",
+            )
     return named
 
 

@@ -101,7 +101,12 @@ class AbstractObjective(eqx.Module):
         if isinstance(other, (int, float)) and other == 0:  # what sum() begins with
             return self * 1.0
         if not isinstance(other, AbstractObjective):
-            raise refuse("an objective", "another to add", repr(other))
+            raise refuse(
+                "an objective",
+                "another to add",
+                repr(other),
+                "Make an `Own` of a function of your own.",
+            )
         return WeightedSum((self * 1.0).terms + (other * 1.0).terms)
 
     def __radd__(self, other: Any) -> "WeightedSum":

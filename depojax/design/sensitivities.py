@@ -202,7 +202,9 @@ def _chosen(tree: Any, names: Any, *, fields: bool) -> dict[str, Array]:
         return kept
     for name in names:
         if name not in leaves:
-            raise refuse("names", "a number in it", repr(name), nearest(name, leaves))
+            raise refuse(
+                "names", "numbers of the arguments", repr(name), nearest(name, leaves)
+            )
     return {name: leaves[name] for name in names}
 
 

@@ -174,7 +174,10 @@ class SpecificEnergy(AbstractObjective):
             raise refuse("stack", "a Stack", type(self.stack).__name__)
         loss = self.voltage_loss
         if loss is not None and getattr(loss, "unit", "") != "V":
-            raise refuse("voltage_loss", "an objective in V", repr(loss)[:60])
+            got = f"one in {loss.unit!r}" if hasattr(loss, "unit") else repr(loss)
+            raise refuse(
+                "voltage_loss", "an objective in V", got, "Such as VoltageLoss."
+            )
 
     @property
     def questions(self):

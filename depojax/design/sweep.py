@@ -121,7 +121,7 @@ def _mapped(function, values: Mapping[str, Sequence[Any]], batch: int | None):
                 f"parameters[{name!r}]",
                 'numbers with mode="vmap"',
                 listed,
-                'Take "loop".',
+                'Take mode="loop".',
             )
     arrays = [
         jnp.stack([as_float(value) for value in each]) for each in values.values()

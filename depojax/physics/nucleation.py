@@ -86,7 +86,9 @@ class Nucleation(eqx.Module):
                 one nucleus on each.
         """
         if not isinstance(metal, Metal):
-            raise refuse("metal", "a Metal", repr(metal), "Take depojax.metals.lithium")
+            raise refuse(
+                "metal", "a Metal", repr(metal), "Take depojax.metals.lithium."
+            )
         if (contact_angle is None) == (wetting_factor is None):
             got = "none" if contact_angle is None else "both"
             raise refuse("contact_angle", "either it or wetting_factor", got)

@@ -123,7 +123,12 @@ def graded(
     check_range("share", s, 0.0, 1.0)
     ends = [part for part in (bottom, top) if part.conducts]
     if not ends:
-        raise refuse("bottom", "one substrate that conducts", f"{bottom.name} and top")
+        raise refuse(
+            "bottom",
+            "a substrate that conducts electrons, here or as top",
+            f"{bottom.name} and {top.name}",
+            "Metal does not nucleate on insulators alone.",
+        )
     low, high = ends[0].measurement(metal), ends[-1].measurement(metal)
     overpotential = (1 - s) * low.overpotential + s * high.overpotential
     law = Nucleation.from_overpotential(metal, overpotential, **options)
@@ -148,7 +153,9 @@ def on_cells(field: Any, scaffold: Scaffold) -> Array:
         return jnp.broadcast_to(values, grid.shape)
     except ValueError as error:
         raise refuse(
-            "share", f"a number or an array over the cells {grid.shape}", values.shape
+            "share",
+            f"a number or an array over the cells {grid.shape}",
+            f"shape {values.shape}",
         ) from error
 
 
