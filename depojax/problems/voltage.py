@@ -94,7 +94,7 @@ def _drops(
 ) -> tuple[Array, Array, Array, Array]:
     """Potentials at a surface: η, and what film, layer and its salt take [RT/F]."""
     here = jax.tree.map(surface.of, t)
-    # What lies between cell and metal, as in `CellModel.reaction`.
+    # What lies between cell and metal, as in `CellModel.reactions`.
     number = surface.reach * (i / model.unit)
     wet = here.concentration
     loss = (1 - here.cation_share) / here.diffusion * number / wet
