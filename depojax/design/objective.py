@@ -7,7 +7,7 @@ Objectives that ask the same *question* (one run, one solve) share its answer.
 
 import abc
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -20,7 +20,6 @@ from depojax.problems.cell import Cell
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS
 
-Sense = Literal["maximise", "minimise"]
 SENSES = ("maximise", "minimise")
 
 

@@ -163,7 +163,7 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
     boltzmann = jnp.exp(jnp.clip(middle - phi, -_FARTHEST, _FARTHEST))
     if model.neutral:  # ln c + Φ takes the part of ln c: the same at equilibrium
         boltzmann = jnp.maximum(x.c, _THINNEST)
-    slopes = _Losses.of(tangent, per_time)
+    slopes = _Losses.of(tangent)
     mass = jnp.where(still, model.current_scale, wet * tangent.storage)
     following = jnp.where(still, 0.0, -model.z * jnp.maximum(x.c, 0))
     screened = -model.pore_volume * jnp.sum(model.z * following, 0)
@@ -204,7 +204,7 @@ class _Losses(eqx.Module):
     ions: IonCells  # each ion by itself [m]
 
     @classmethod
-    def of(cls, tangent: IonTangent, per_time: Scalar) -> "_Losses":
+    def of(cls, tangent: IonTangent) -> "_Losses":
         model, local = tangent.model, tangent.local
         z = jnp.asarray(model.charges, tangent.storage.dtype)
         none = jnp.zeros_like(tangent.storage)
