@@ -11,33 +11,50 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from depojax.fv.scharfetter_gummel import bernoulli
-
 # Below which a concentration counts as that much: of ions that are not there the mean
 # would follow round-off, with any slope.
 _LEAST = 1e-15
 _SERIES = 1e-2
+# tanh(x)/x in x², to round-off for x up to a fifth.
+_NEAR = 0.4
+_TANH = (
+    *(1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925),
+    *(21844 / 6081075, -929569 / 638512875, 6404582 / 10854718875),
+)
+
+
+def logarithmic_mean(a: Array, b: Array) -> Array:
+    """(b − a)/ln(b/a), a where both are the same; for numbers of order one."""
+    return mean_of_rise(a, b, _rise(a, b))
 
 
 @jax.custom_jvp
-def logarithmic_mean(a: Array, b: Array) -> Array:
-    """(b − a)/ln(b/a), a where both are the same; for numbers of order one."""
-    a, rise = jnp.maximum(a, _LEAST), _rise(a, b)
-    # From the smaller one: nothing overflows.
-    return jnp.where(
-        rise > 0,
-        a / bernoulli(jnp.maximum(rise, 0)),
-        jnp.maximum(b, _LEAST) / bernoulli(jnp.maximum(-rise, 0)),
-    )
+def mean_of_rise(a: Array, b: Array, rise: Array) -> Array:
+    """The logarithmic mean where ln(b/a) is known: without a logarithm.
+
+    As half the sum times tanh(rise/2)/(rise/2) where both are nearly the same.
+    """
+    a, b = jnp.maximum(a, _LEAST), jnp.maximum(b, _LEAST)
+    small = jnp.abs(rise) < _NEAR
+    near, far = jnp.where(small, rise / 2, 0.0) ** 2, jnp.where(small, 1.0, rise)
+    series = jnp.zeros_like(near)
+    for term in reversed(_TANH):
+        series = series * near + term
+    return jnp.where(small, (a + b) / 2 * series, (b - a) / far)
 
 
-@logarithmic_mean.defjvp
-def _logarithmic_mean_jvp(primals, tangents):
-    (a, b), (ta, tb) = primals, tangents
-    rise = _rise(a, b)
+@mean_of_rise.defjvp
+def _mean_of_rise_jvp(primals, tangents):
+    (a, b, rise), (ta, tb, _) = primals, tangents
+    from_a, from_b = slopes_of_mean(a, b, rise)
+    return mean_of_rise(a, b, rise), from_a * ta + from_b * tb
+
+
+def slopes_of_mean(a: Array, b: Array, rise: Array) -> tuple[Array, Array]:
+    """∂/∂a and ∂/∂b of the logarithmic mean [-], ln(b/a) being known."""
     from_a = jnp.where(a > _LEAST, _share(rise), 0.0)
     from_b = jnp.where(b > _LEAST, _share(-rise), 0.0)
-    return logarithmic_mean(a, b), from_a * ta + from_b * tb
+    return from_a, from_b
 
 
 def drift_flux(here: Array, there: Array, rise: Array) -> Array:

@@ -2,10 +2,13 @@
 
     i = f(η, c_s, T)
     c_s = c − i G                                the layer between cell and wall, G > 0
-    η = V + i R − ψ ln(c_s/c)                    V < 0 plates
+    η = V + i (R_f + R B(p ln(c_s/c))) − ψ ln(c_s/c)      V < 0 plates
 
-f are the kinetics, V = φ_s − φ_l − U seen from the cell's centre, R the resistances of
-film and electrolyte, G and ψ the concentration drop and the diffusion potential. One
+f are the kinetics, V = φ_s − φ_l − U seen from the cell's centre, R_f and R the
+resistances of film and electrolyte, G and ψ the concentration drop and the diffusion
+potential. The electrolyte's is told for the concentration c of the cell; where its
+conductivity goes like c^p the layer, in which c is linear, has B(p ln(c_s/c)) times as
+much, B(x) = x/(eˣ − 1): the logarithmic mean of the conductivities at its ends. One
 equation for each place, solved for all of them at once and differentiated by the
 implicit function theorem.
 
@@ -23,6 +26,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from depojax._types import as_float
+from depojax.fv.scharfetter_gummel import bernoulli
 from depojax.physics.film import FilmInUse
 from depojax.physics.kinetics import AbstractKinetics
 
@@ -51,6 +55,7 @@ def at_wall(
     resistance: Any,
     depletion: Any,
     liquid: Any = 0.0,
+    exponent: Any = None,
     diffusion_potential: Any = 0.0,
     guess: Any = None,
     known: AtWall | None = None,
@@ -68,7 +73,8 @@ def at_wall(
         depletion: G = (1 − t₊)δ/(z₊ν₊F D), what the wall lacks per current
             [mol m⁻³ per A m⁻²]; 0 puts the wall at the cell's concentration, and a
             negative one the cell's centre into the metal.
-        liquid: δ/κ of the electrolyte between cell and wall [Ω m²].
+        liquid: R = δ/κ(c) of the electrolyte between cell and wall [Ω m²].
+        exponent: p = d ln κ/d ln c of its conductivity [-]; None where it is constant.
         diffusion_potential: ψ = ν(RT/F)(1 − t₊)χ/(z₊ν₊) [V].
         guess: a current to start from, such as that of the last iteration [A m⁻²].
         known: the answer, where it was found before: it only gets its derivatives.
@@ -94,7 +100,7 @@ def at_wall(
         like, (concentration, temperature, depletion, diffusion_potential)
     )
     kinetics, film = jax.tree.map(like, (kinetics, resistance))
-    R = _Series(film, like(liquid))
+    R = _Series(film, like(liquid), None if exponent is None else like(exponent))
     some = kinetics.exchange_current_density(c, T) > _limits(V.dtype).smallest
     safe = jnp.where(some, c, jnp.ones_like(c))
     where = (kinetics, V, safe, T, R, G, psi)
@@ -129,18 +135,28 @@ def share_at_wall(loss: Array, inside: Array) -> Array:
     return jnp.where(inside, bounded, 1 - loss)
 
 
+def layer_resistance(resistance: Array, exponent: Any, log_share: Any) -> Array:
+    """R B(p ln(c_s/c)) of a layer [Ω m²], from R at the concentration of the cell."""
+    if exponent is None:
+        return resistance
+    return resistance * bernoulli(exponent * log_share)
+
+
 class _Series(eqx.Module):
     """Film and electrolyte before the wall."""
 
     film: Any  # a number, or one for each current [Ω m2]
-    liquid: Array  # [Ω m2]
+    liquid: Array  # at the cell's concentration [Ω m2]
+    exponent: Array | None  # of the liquid's conductivity [-]
 
-    def drop(self, current: Array) -> Array:
-        """i R [V]."""
+    def drop(self, current: Array, log_share: Any = 0.0) -> Array:
+        """What the current loses on the way [V]; `log_share` is ln(c_s/c)."""
         film: Any = self.film
         if isinstance(film, FilmInUse):
             film = film(current)
-        return current * (film + self.liquid)
+        return current * (
+            film + layer_resistance(self.liquid, self.exponent, log_share)
+        )
 
 
 class _Limits(NamedTuple):
@@ -180,7 +196,8 @@ def _solved(kinetics, V, c, T, R, G, psi, start):
         share = jnp.where(less > 0, 1 / (1 + less), 1 + more)  # c_s/c
         i = scale * sinh * jnp.where(x > 0, share, 1)
         log_share = jnp.where(less > 0, -jnp.log1p(less), jnp.log1p(more))
-        n = kinetics.normalised_current(V + R.drop(i) - psi * log_share, T)
+        eta = V + R.drop(i, log_share) - psi * log_share
+        n = kinetics.normalised_current(eta, T)
         return _asinh(i / (2 * exchange(c * share))) - _asinh(n / 2), (i, c * share)
 
     drive = kinetics.normalised_current(V, T) / 2
@@ -232,7 +249,8 @@ def _slopes(primals, tangents):
     _, _, kinetics, V, c, T, R, G, psi = primals
 
     def response(i, c_s, kinetics, V, c, T, R, psi):
-        eta = V + R.drop(i) - psi * jnp.log(c_s / c)
+        log_share = jnp.log(c_s / c)
+        eta = V + R.drop(i, log_share) - psi * log_share
         return kinetics.current_density(eta, c_s, T)
 
     def wall(i, c, G):

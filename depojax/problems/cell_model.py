@@ -17,6 +17,7 @@ Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -25,6 +26,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
+from depojax.fv.logarithmic_mean import logarithmic_mean, mean_of_rise
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
     BinaryElectrolyte,
@@ -66,13 +68,31 @@ class Solid(eqx.Module):
 
 
 class Transport(eqx.Module):
-    """Coefficients in numbers, per cell."""
+    """Coefficients in numbers, per cell.
+
+    Between two places c is nearly linear, and so are D, κ and w of it:
+
+        φ_P − φ_N = ∫w d ln c + i ∫dx/κ = w̄ ln(c_P/c_N) + i h/κ̄
+
+    with the arithmetic mean w̄ and the logarithmic mean κ̄. Of a dilute salt, where κ is
+    that of c, and of constant properties that is exact.
+    """
 
     concentration: Array  # c/c₀, kept positive
     diffusion: Array  # D/D₀
     conduction: Array  # κ (RT/F) / unit
-    drift: Array  # the same times w F/(RT)
+    log_conduction: Array | None  # None where κ is the same everywhere
+    exponent: Array | None  # d ln κ/d ln c; None with it
+    potential: Array  # w F/(RT), the diffusion potential per ln c
     cation_share: Array  # t₊
+
+    def conduction_to(self, beside: Callable[[Array], Array]) -> Array:
+        """κ̄ between the cells and those beside them, of a field laid out in rows."""
+        here, there = rows(self.conduction), beside(self.conduction)
+        if self.log_conduction is None:
+            return (here + there) / 2
+        rise = beside(self.log_conduction) - rows(self.log_conduction)
+        return mean_of_rise(here, there, rise)
 
 
 class CellModel(eqx.Module):
@@ -119,10 +139,29 @@ class CellModel(eqx.Module):
         u = jnp.maximum(c, _SMALLEST)
         p = electrolyte.properties(c0 * u)
         kappa = p.conductivity * (self.thermal_voltage / self.unit)
-        drift = diffusion_potential(electrolyte, p) / self.thermal_voltage
+        w = diffusion_potential(electrolyte, p) / self.thermal_voltage
+        exponent = self._exponent(u)
         return Transport(
-            u, p.diffusivity / D0, kappa, kappa * drift, p.transference_number
+            concentration=u,
+            diffusion=p.diffusivity / D0,
+            conduction=kappa,
+            log_conduction=None if exponent is None else jnp.log(kappa),
+            exponent=exponent,
+            potential=w,
+            cation_share=p.transference_number,
         )
+
+    def _exponent(self, u: Array) -> Array | None:
+        """d ln κ/d ln c at a concentration c/c₀ [-]; None for a constant κ."""
+        electrolyte = self.electrolyte
+        if isinstance(electrolyte, BinaryElectrolyte):
+            return None
+
+        def kappa(u):
+            return electrolyte.properties(electrolyte.concentration * u).conductivity
+
+        value, slope = jax.jvp(kappa, (u,), (jnp.ones_like(u),))
+        return u * slope / value
 
     def reactions(
         self,
@@ -193,7 +232,8 @@ class CellModel(eqx.Module):
             resistance=film,
             depletion=c0 * (1 - t.cation_share) / t.diffusion * number,
             liquid=scale / t.conduction * jnp.maximum(number, 0),
-            diffusion_potential=scale * t.drift / t.conduction,
+            exponent=t.exponent,
+            diffusion_potential=scale * t.potential,
             guess=of_places(guess),
             known=of_places(known),
             least=least,
@@ -209,8 +249,9 @@ class CellModel(eqx.Module):
         charge is taken from the balance of cations.
         """
         shape, periodic = self.grid.shape, self.grid.periodic
-        c, liquid, t = jax.tree.map(
-            lambda field: laid_out(field, periodic), (x.c, x.liquid, transport)
+        logs = jnp.log(transport.concentration)
+        c, log_c, liquid, t = jax.tree.map(
+            lambda field: laid_out(field, periodic), (x.c, logs, x.liquid, transport)
         )
         salt = charge = jnp.zeros_like(rows(c))
         for axis in range(3):
@@ -224,9 +265,9 @@ class CellModel(eqx.Module):
 
                 g = self.faces.beside(axis, side)
                 drop = rows(c) - beside(c)
-                drift = mean(t.drift) / mean(t.concentration)
                 fall = rows(liquid) - beside(liquid)
-                current = g * (mean(t.conduction) * fall - drift * drop)
+                rest = mean(t.potential) * (rows(log_c) - beside(log_c))
+                current = g * t.conduction_to(beside) * (fall - rest)
                 charge = charge + current
                 share = beside(t.cation_share) - rows(t.cation_share)
                 salt = salt + g * mean(t.diffusion) * drop + share / 2 * current
@@ -243,10 +284,19 @@ class CellModel(eqx.Module):
     ) -> tuple[Array, Array]:
         """Salt and charge that leave the top cells into a bath of c₀ at φ_l = 0."""
         du, far = c - 1, as_float(self.far)
+        through = far * self.conduction_to_far_side(t)
         if not self.far_feeds:
-            return jnp.zeros_like(du), far * t.conduction * liquid
-        drift = t.drift / ((t.concentration + 1) / 2)
-        return far * t.diffusion * du, far * (t.conduction * liquid - drift * du)
+            return jnp.zeros_like(du), through * liquid
+        bath = self.transport(jnp.ones_like(du))
+        D, w = (t.diffusion + bath.diffusion) / 2, (t.potential + bath.potential) / 2
+        return far * D * du, through * (liquid - w * jnp.log(t.concentration))
+
+    def conduction_to_far_side(self, t: Transport) -> Array:
+        """Of the way from the top cells to a bath."""
+        if not self.far_feeds or t.exponent is None:
+            return t.conduction
+        bath = self.transport(jnp.ones_like(t.conduction))
+        return logarithmic_mean(t.conduction, bath.conduction)
 
     @property
     def same_cation_share(self) -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
+from depojax.fv.logarithmic_mean import slopes_of_mean
 from depojax.problems.cell_model import CellModel, Fields, Transport
 from depojax.problems.cell_surfaces import Reactions
 from depojax.solvers.stencil import (
@@ -208,8 +209,10 @@ def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
         return wrapped(stored(values), (whole[0], whole[1], whole[2]), shape)
 
     same_share = model.same_cation_share
-    c, liquid, t, slope = jax.tree.map(
-        lambda field: laid_out(field, periodic), (x.c, x.liquid, t, slope)
+    log_c, per_c = jnp.log(t.concentration), slope.concentration / t.concentration
+    c, log_c, per_c, liquid, t, slope = jax.tree.map(
+        lambda field: laid_out(field, periodic),
+        (x.c, log_c, per_c, x.liquid, t, slope),
     )
     axes = []
     for axis in range(3):
@@ -221,18 +224,24 @@ def _face_slopes(model: CellModel, x: Fields, t: Transport, slope: Transport):
             return (rows(field) + above(field)) / 2
 
         g = rows(model.faces.faces[axis])
-        rise, fall = above(c) - rows(c), rows(liquid) - above(liquid)
-        held = mean(t.concentration)
-        drift = mean(t.drift) / held
-        k = g * mean(t.conduction)
-        current = k * fall + g * drift * rise
+        rise = above(c) - rows(c)
+        w, log_fall = mean(t.potential), rows(log_c) - above(log_c)
+        drive = rows(liquid) - above(liquid) - w * log_fall
+        k = g * t.conduction_to(above)
+        current = k * drive
+        follows = 0.5, 0.5
+        if t.log_conduction is not None:
+            rise_of_log = above(t.log_conduction) - rows(t.log_conduction)
+            ends = rows(t.conduction), above(t.conduction)
+            follows = slopes_of_mean(*ends, rise_of_log)
 
-        def by_salt(end, side, g=g, rise=rise, fall=fall, held=held, drift=drift):
-            own = end(slope.drift) - drift * end(slope.concentration)
-            more = rise * own / held + fall * end(slope.conduction)
-            return g * (side * drift + more / 2)
+        def by_salt(end, share, sign, g=g, k=k, w=w, drive=drive, log_fall=log_fall):
+            eased = g * share * end(slope.conduction) * drive
+            return eased - k * (
+                end(slope.potential) / 2 * log_fall + sign * w * end(per_c)
+            )
 
-        charge = by_salt(rows, -1), by_salt(above, 1), k
+        charge = by_salt(rows, follows[0], 1), by_salt(above, follows[1], -1), k
         D = mean(t.diffusion)
         flux = (
             g * (D - rise * rows(slope.diffusion) / 2),

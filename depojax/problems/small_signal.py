@@ -23,7 +23,7 @@ import lineax as lx
 from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Scalar, as_float, static
-from depojax.physics.interface import share_at_wall
+from depojax.physics.interface import layer_resistance, share_at_wall
 from depojax.problems.cell_model import CellModel, Fields
 from depojax.problems.cell_surfaces import Reactions, Surface
 from depojax.problems.cell_tangent import CellTangent, ReactionSlopes
@@ -217,8 +217,9 @@ def _slopes_of(
         share = share_at_wall(loss, number < 0)
         share = jnp.where(wet & (share > 0), share, 1.0)
         layer = scale / t.conduction * jnp.maximum(number, 0)
+        layer = layer_resistance(layer, t.exponent, jnp.log(share))
         before = i * (as_float(surface.film) + layer)
-        drift = scale * t.drift / t.conduction * jnp.log(share)
+        drift = scale * t.potential * jnp.log(share)
         eta = jnp.where(wet, scale * fall + before - drift, 0.0)
         return c0 * share * t.concentration, eta
 

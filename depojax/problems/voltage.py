@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from depojax._types import Scalar
-from depojax.physics.interface import share_at_wall
+from depojax.physics.interface import layer_resistance, share_at_wall
 from depojax.problems.cell_model import CellModel, Fields, Transport
 from depojax.problems.cell_surfaces import Surface
 from depojax.problems.coupled import CellState
@@ -102,7 +102,8 @@ def _drops(
     share = jnp.where(share > 0, share, 1.0)
     film = i * resistance / model.thermal_voltage
     layer = jnp.where(surface.reach > 0, number, 0.0) / here.conduction
-    drift = here.drift / here.conduction * jnp.log(share)
+    layer = layer_resistance(layer, here.exponent, jnp.log(share))
+    drift = here.potential * jnp.log(share)
     return metal - surface.of(x.liquid) + film + layer - drift, film, layer, drift
 
 
@@ -134,8 +135,9 @@ def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scala
     """Ohmic power, and that against the diffusion potential [m]."""
     shape, periodic = model.grid.shape, model.grid.periodic
 
-    c, liquid, t_laid = jax.tree.map(
-        lambda field: laid_out(field, periodic), (x.c, x.liquid, t)
+    log_c, liquid, t_laid = jax.tree.map(
+        lambda field: laid_out(field, periodic),
+        (jnp.log(t.concentration), x.liquid, t),
     )
     ohmic = mixed = jnp.zeros_like(x.collector)
     for axis in range(3):
@@ -150,10 +152,9 @@ def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scala
             return jnp.sum(unfolded(values, shape)[:, 1:-1, 1:-1])
 
         g = model.faces.beside(axis, 1)
-        kappa = mean(t_laid.conduction)
-        drift = mean(t_laid.drift) / mean(t_laid.concentration)
-        drop, fall = rows(c) - above(c), rows(liquid) - above(liquid)
-        part = drift / kappa * drop
+        kappa = t_laid.conduction_to(above)
+        fall = rows(liquid) - above(liquid)
+        part = mean(t_laid.potential) * (rows(log_c) - above(log_c))
         current = g * kappa * (fall - part)
         ohmic = ohmic + added_up(current * (fall - part))
         mixed = mixed + added_up(current * part)
@@ -161,7 +162,7 @@ def _in_liquid(model: CellModel, x: Fields, t: Transport) -> tuple[Scalar, Scala
         top = jax.tree.map(lambda k: k[..., -1], t)
         c, liquid = x.c[..., -1], x.liquid[..., -1]
         _, current = model.through_far_side(c, liquid, top)
-        resistance = 1 / (model.far * top.conduction)
+        resistance = 1 / (model.far * model.conduction_to_far_side(top))
         ohmic = ohmic + jnp.sum(current**2 * resistance)
         mixed = mixed + jnp.sum(current * (liquid - current * resistance))
     return ohmic, mixed

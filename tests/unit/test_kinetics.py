@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import simpson
 from scipy.optimize import brentq
 
 import depojax as dj
-from depojax.physics.interface import interface_current
+from depojax.physics.interface import at_wall, interface_current
 from depojax.physics.kinetics import AbstractKinetics, ExchangeCurrentDensity
 from depojax.problems.fitting import KineticsFit
 from depojax.units import BOLTZMANN, FARADAY, GAS_CONSTANT, cm, eV, kJ, mA
@@ -338,6 +339,30 @@ def test_fast_kinetics_leave_the_concentration_potential():
     # i₀ → ∞: V = ψ ln(c_s/c), the wall in equilibrium with the metal.
     i = solve(dj.ButlerVolmer(1e8, exponent=0.5), -0.02, C, 0.0, 10.0, 0.03)
     np.testing.assert_allclose(i, 100 * -np.expm1(-0.02 / 0.03), rtol=1e-5)
+
+
+@pytest.mark.parametrize("drive", [-0.3, -0.05, 0.1])
+def test_layer_whose_conductivity_follows_its_salt(drive):
+    # κ ∝ c: with c linear in the layer its drop is i R c/(c − c_s) ln(c/c_s).
+    law, R, G, psi = LAWS["symmetric"], 4e-3, 10.0, 0.025
+
+    def solved(p):
+        return at_wall(
+            law, drive, C, T, resistance=0.0, depletion=G, liquid=R, exponent=p,
+            diffusion_potential=psi,
+        )  # fmt: skip
+
+    found = solved(1.0)
+    i, c_s = float(found.current), float(found.concentration)
+    x = np.linspace(0, 1, 2001)
+    layer = R * simpson(C / (C + (c_s - C) * x), x=x)
+    eta = drive + i * layer - psi * np.log(c_s / C)
+    assert abs(c_s / C - 1) > 0.03
+    assert float(law.current_density(eta, c_s, T)) == pytest.approx(i, rel=1e-9)
+    h = 1e-5
+    slope = float(solved(1 + h).current - solved(1 - h).current) / (2 * h)
+    by_rule = jax.grad(lambda p: jnp.sum(solved(p).current))(1.0)
+    assert float(by_rule) == pytest.approx(slope, rel=1e-6)
 
 
 def test_depleted_places_have_no_current_and_no_slope():
