@@ -39,7 +39,6 @@ from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
 
 _KEPT = 0.1  # of the concentration, at least, in a guess
-_INSTANT = 1e-7  # time to follow a jump, of the fastest relaxation
 
 
 class IonState(eqx.Module):

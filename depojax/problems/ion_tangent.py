@@ -202,8 +202,8 @@ def _face_slopes(
 ) -> IonFaces:
     shape, periodic = model.grid.shape, model.grid.periodic
     c, phi = laid_out(c, periodic), laid_out(phi, periodic)
-    at = rows(c), neighbour(c, axis, 1, shape), neighbour(phi, axis, 1, shape)
-    at = (*at[:2], at[2] - rows(phi))
+    rise = neighbour(phi, axis, 1, shape) - rows(phi)
+    at = rows(c), neighbour(c, axis, 1, shape), rise
     g = D * rows(model.faces.faces[axis])
     one, none = jnp.ones_like(g), jnp.zeros_like(g)
 
@@ -233,8 +233,8 @@ def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
             )
         )
         aside = [
-            host + model.floor.into_cells(floor, shape)
-            for host, floor in side_currents(model, fields)
+            at_host + model.floor.into_cells(at_floor, shape)
+            for at_host, at_floor in side_currents(model, fields)
         ]
         return jnp.stack([host + floor, *aside]), counter
 
