@@ -8,6 +8,7 @@ The README has the whole of it in ten lines.
 """
 
 from depojax import io, plot, units
+from depojax._compile import keep_programs
 from depojax.design import objectives
 from depojax.design.constraints import AugmentedLagrangian, Constraint
 from depojax.design.fields import Profile, VolumeField
@@ -233,6 +234,7 @@ __all__ = [
     "hemisphere_radius",
     "impedance",
     "io",
+    "keep_programs",
     "limiting_current",
     "load",
     "metals",

@@ -4,11 +4,11 @@ import argparse
 
 import jax
 
+from depojax._compile import cache_folder
 from depojax.cli.cell_kinetics import KINETICS, OF_IONS
 from depojax.cli.design_file import OBJECTIVES
 from depojax.cli.generators import GENERATORS
 from depojax.cli.run_folder import as_json
-from depojax.cli.session import cache_folder
 from depojax.cli.words import aligned, say
 from depojax.io import provenance
 from depojax.physics import electrolytes, metals

@@ -4,18 +4,12 @@ The package leaves JAX's configuration alone; a command sets it for its own dura
 """
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept: depojax in $XDG_CACHE_HOME or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "depojax"
+from depojax._compile import WORTH_KEEPING, cache_folder
 
 
 @contextlib.contextmanager
@@ -24,7 +18,7 @@ def session(precision: str) -> Iterator[None]:
     wanted = {
         "jax_enable_x64": precision == "float64",
         "jax_compilation_cache_dir": str(cache_folder()),
-        "jax_persistent_cache_min_compile_time_secs": 0.2,
+        "jax_persistent_cache_min_compile_time_secs": WORTH_KEEPING,
     }
     before = settings(wanted)
     _configure(wanted)

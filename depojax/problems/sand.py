@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from depojax._checks import check_range, refuse
+from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, is_traced
 from depojax.physics.ions import MultiIonElectrolyte
@@ -185,14 +186,14 @@ def limiting_current(
     return value
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _limiting_current(cell: Cell, rtol: float, share: float):
     balance = salt_balance(cell, as_current(1.0), rtol, share)
     steady, good = steady_deviation(balance, cell)
     return _limit(balance, steady), good
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _sand_time(cell, current, steps, end_time, rtol, share, report) -> SandSolution:
     balance = salt_balance(cell, current, rtol, share)
     dtype = balance.mass.dtype

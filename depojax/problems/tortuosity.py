@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_choice, check_range, refuse
+from depojax._compile import compiled_quickly
 from depojax._types import Cells, Faces, Scalar, concrete, is_traced, static
 from depojax.fv.grid import AXES, Grid, along, axis_index
 from depojax.fv.operators import faces_between, harmonic_to_faces
@@ -274,7 +275,7 @@ def tolerance_of(sample: Sample, asked: float | None) -> Scalar:
     return jnp.asarray(asked, sample.grid.dtype)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _tortuosity(sample: Sample, axis: int, phase: str, rtol: Scalar) -> Tortuosity:
     problem = sample.problem()
     direction = along_axis(axis)
@@ -302,7 +303,7 @@ def _tortuosity(sample: Sample, axis: int, phase: str, rtol: Scalar) -> Tortuosi
     )
 
 
-@eqx.filter_jit
+@compiled_quickly
 def tensor_of(
     sample: Sample, sides: Sides, rtol: Scalar
 ) -> tuple[Float[Array, "3 3"], Bool[Array, ""]]:

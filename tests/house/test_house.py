@@ -171,6 +171,7 @@ PUBLIC = [
     "report",
     "rough_foil",
     "sand_time",
+    "keep_programs",
     "save",
     "simulate",
     "schwarz_d",
