@@ -12,7 +12,8 @@ from depojax._compile import keep_programs
 from depojax.design import objectives
 from depojax.design.constraints import AugmentedLagrangian, Constraint
 from depojax.design.fields import Profile, VolumeField
-from depojax.design.optimise import Optimisation, optimise, robust, scattered_starts
+from depojax.design.optimisation import Optimisation
+from depojax.design.optimise import optimise
 from depojax.design.parameters import (
     CurrentSegments,
     DesignedCell,
@@ -21,12 +22,14 @@ from depojax.design.parameters import (
     FreeLevelSet,
     GradedPorosity,
 )
+from depojax.design.scenarios import robust
 from depojax.design.sensitivities import (
     Sensitivities,
     Uncertainty,
     propagate_uncertainty,
     sensitivities,
 )
+from depojax.design.starts import scattered_starts
 from depojax.design.sweep import sweep
 from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
 from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
@@ -48,8 +51,9 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
-from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nucleation import Nucleation
 from depojax.physics.nuclei import Nuclei, draw_nuclei
+from depojax.physics.nuclei_state import NucleiState
 from depojax.physics.retention import cycle_life, efficiency_for, retention_after
 from depojax.physics.scharifker_hills import (
     Transient,
@@ -86,8 +90,9 @@ from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution, limiting_current, sand_time
 from depojax.problems.similarity import damkohler_number, wagner_number
 from depojax.problems.simulate import Simulation, simulate
-from depojax.problems.space_charge import SpaceCharge, space_charge
+from depojax.problems.space_charge import space_charge
 from depojax.problems.space_charge_curve import SpaceChargeCurve, space_charge_curve
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,

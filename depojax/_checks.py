@@ -138,6 +138,20 @@ def check_array_shape(argument: str, value: Any, shape: Sequence[int]) -> None:
         )
 
 
+def check_together(**fields: Any) -> None:
+    """Refuse numbers and arrays that do not broadcast; each is named by its keyword."""
+    shape: tuple[int, ...] = ()
+    for argument, value in fields.items():
+        try:
+            shape = np.broadcast_shapes(shape, np.shape(value))
+        except ValueError as error:
+            raise refuse(
+                argument,
+                f"one number or a shape that goes with {shape}",
+                np.shape(value),
+            ) from error
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence that names the known words and the one nearest to `word`."""
     known = sorted(known)

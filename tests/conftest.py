@@ -54,6 +54,13 @@ def forget_programs():
         jax.clear_caches()
 
 
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch):
+    """The working folder and the user's cache are the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def memory_maps():
     """How many this process has; 0 where the system does not say."""
     try:

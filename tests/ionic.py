@@ -97,3 +97,17 @@ def steady(solution):
     return dataclasses.replace(
         solution, end_time=forever, time=forever[None], **histories
     )
+
+
+def made_up_curve(last):
+    """Three voltages, one of them without a solution, that end with a solution."""
+    V = jnp.asarray([-0.1, -0.3, -0.5])
+    return dj.SpaceChargeCurve(
+        voltage=V,
+        current_density=jnp.asarray([100.0, jnp.nan, 300.0]),
+        layer_thickness=-6e-9 * V,
+        highest_field=-1e8 * V,
+        newton_steps=jnp.asarray([6, 5, 4], jnp.int32),
+        found=jnp.asarray([True, False, True]),
+        last=last,
+    )

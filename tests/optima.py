@@ -5,25 +5,30 @@ import jax.numpy as jnp
 import optax
 
 
+def _descended(loss, x, steps):
+    """`steps` of L-BFGS from x; to be compiled."""
+    method = optax.lbfgs()
+    value_and_grad = optax.value_and_grad_from_state(loss)
+
+    def step(carry, _):
+        x, state = carry
+        value, grad = value_and_grad(x, state=state)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = method.update(
+                grad, state, x, value=value, grad=grad, value_fn=loss
+            )
+        return (optax.apply_updates(x, updates), state), None
+
+    with jax.numpy_dtype_promotion("standard"):
+        return jax.lax.scan(step, (x, method.init(x)), None, length=steps)[0][0]
+
+
 def descend(loss, x, steps):
     """`steps` of L-BFGS, in one program; the point and its loss."""
-    method = optax.lbfgs()
 
     @jax.jit
     def run(x):
-        value_and_grad = optax.value_and_grad_from_state(loss)
-
-        def step(carry, _):
-            x, state = carry
-            value, grad = value_and_grad(x, state=state)
-            with jax.numpy_dtype_promotion("standard"):
-                updates, state = method.update(
-                    grad, state, x, value=value, grad=grad, value_fn=loss
-                )
-            return (optax.apply_updates(x, updates), state), value
-
-        with jax.numpy_dtype_promotion("standard"):
-            (x, _), _ = jax.lax.scan(step, (x, method.init(x)), None, length=steps)
+        x = _descended(loss, x, steps)
         return x, loss(x)
 
     return run(x)
@@ -36,7 +41,6 @@ def descend_under(loss, rest, x, *, weight, rounds, steps):
 
     Hestenes and Powell's augmented Lagrangian, with Rockafellar's inequalities.
     """
-    method = optax.lbfgs()
 
     def lagrangian(x, multipliers):
         push = jnp.maximum(multipliers - weight * rest(x), 0.0)
@@ -44,22 +48,7 @@ def descend_under(loss, rest, x, *, weight, rounds, steps):
 
     @jax.jit
     def one_round(x, multipliers):
-        def value(x):
-            return lagrangian(x, multipliers)
-
-        value_and_grad = optax.value_and_grad_from_state(value)
-
-        def step(carry, _):
-            x, state = carry
-            now, grad = value_and_grad(x, state=state)
-            with jax.numpy_dtype_promotion("standard"):
-                updates, state = method.update(
-                    grad, state, x, value=now, grad=grad, value_fn=value
-                )
-            return (optax.apply_updates(x, updates), state), None
-
-        with jax.numpy_dtype_promotion("standard"):
-            (x, _), _ = jax.lax.scan(step, (x, method.init(x)), None, length=steps)
+        x = _descended(lambda x: lagrangian(x, multipliers), x, steps)
         return x, jnp.maximum(multipliers - weight * rest(x), 0.0)
 
     multipliers = jnp.zeros_like(rest(x))

@@ -1,4 +1,4 @@
-"""What commands on a cell file share: the cell at first, the folder at last."""
+"""What commands on a cell file share: their options, the cell, the run folder."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -13,8 +13,23 @@ from depojax.cli.run_folder import as_json, open_run_folder, write_text
 from depojax.cli.words import Stages, say
 from depojax.io import save
 from depojax.problems.cell import Cell
+from depojax.solvers.results import SolveError
 
 Figures = Mapping[str, Callable[..., Any]]  # by the names of their files
+
+
+def add_cell_arguments(parser: argparse.ArgumentParser) -> None:
+    """The cell file, its run folder, what is said and drawn."""
+    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
+    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
+    add_output_arguments(parser)
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is said and drawn."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
 
 
 def open_cell(
@@ -66,3 +81,9 @@ def tell(
     summary = summary | {"wall_time_s": stages.wall_times(), "folder": str(folder)}
     write_text(folder / "summary.json", as_json(summary))
     say(as_json(summary).rstrip() if arguments.json else table(summary))
+
+
+def stopped(failure: SolveError, summary: dict[str, Any], folder: Path) -> SolveError:
+    """The failure of a run in time, with where to find what came before it."""
+    end = f"{summary['time_s']:.5g} s"
+    return SolveError(f"{failure} What was computed until {end} is in {folder}.")

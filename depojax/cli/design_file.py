@@ -148,13 +148,15 @@ def _variable(values, low: float, high: float, table: dict[str, Any], weights: A
     monotone = table.get("monotone")
     keep = table.get("keep_mean", False)
     if monotone is not None:
-        falling = known_word("monotone", monotone, ("rising", "falling"), "way")
-        way = falling == "falling"
+        way = known_word("monotone", monotone, ("rising", "falling"), "way")
+        falling = way == "falling"
         if values.ndim != 1:
-            raise InputError("monotone: expected a profile, n = 4 or so.")
+            raise InputError(
+                "monotone: expected a profile, got one number. Give n = 4 or so."
+            )
         if np.ptp(values) == 0:
-            return Monotone.ramp(low, high, values.size, falling=way)
-        return Monotone(values, low, high, falling=way)
+            return Monotone.ramp(low, high, values.size, falling=falling)
+        return Monotone(values, low, high, falling=falling)
     if keep is True:
         return Balanced(values, low, high, weights=weights)
     scale = word("scale", table.get("scale", "linear"))
@@ -212,10 +214,7 @@ def objective_of(file: CellFile) -> AbstractObjective:
             per = parse_quantity(own.pop("per", 1.0), "per")
             made = _objective(file, kind, own)
             terms.append(made * (weight / per))
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+        return sum(terms[1:], start=terms[0])
 
 
 def _objective(file: CellFile, kind: str, table: dict[str, Any]) -> AbstractObjective:

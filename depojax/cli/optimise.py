@@ -11,7 +11,7 @@ import numpy as np
 
 from depojax.cli.arguments import check_keys, whole_number, word
 from depojax.cli.cell_file import CellFile, read_cell_file
-from depojax.cli.cell_run import keep, tell
+from depojax.cli.cell_run import add_output_arguments, keep, tell
 from depojax.cli.design_file import (
     constraints_of,
     design_of_file,
@@ -26,25 +26,23 @@ from depojax.cli.run_folder import open_run_folder, write_text
 from depojax.cli.session import session
 from depojax.cli.toml_text import as_toml
 from depojax.cli.words import InputError, Stages, aligned
-from depojax.design.optimise import Optimisation, optimise, scattered_starts
+from depojax.design.optimisation import Optimisation
+from depojax.design.optimise import optimise
 from depojax.design.optimizers import named_optimizer
+from depojax.design.starts import scattered_starts
 
 _WHOLE = (
-    "steps",
-    "stall_steps",
-    "max_halvings",
-    "save_every",
-    "every",
-    "starts",
-    "key",
-)
+    "steps", "stall_steps", "max_halvings", "save_every", "every", "starts", "key",
+)  # fmt: skip
 _NUMBERS = (
     "learning_rate", "stall_tolerance", "gradient_tolerance", "spread", "penalty",
     "tolerance",
 )  # fmt: skip
 _NAMES = ("optimizer", "schedule")
-_OF_DRIVER = ("steps", "stall_steps", "stall_tolerance", "gradient_tolerance",
-              "max_halvings", "save_every")  # fmt: skip
+_OF_DRIVER = (
+    "steps", "stall_steps", "stall_tolerance", "gradient_tolerance", "max_halvings",
+    "save_every",
+)  # fmt: skip
 _OF_CONSTRAINTS = ("penalty", "every", "tolerance")
 
 
@@ -53,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="a cell and its design, a TOML file (`new`)")
     parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
     parser.add_argument("--anew", action="store_true", help="forget an earlier run")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+    add_output_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,20 +67,8 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
     design = free_parts(file)
     objective = objective_of(file)
     build = design_of_file(file)
-    numbers = {k: settings[k] for k in _OF_CONSTRAINTS if k in settings}
-    constraints = constraints_of(file, build, numbers)
-    if numbers and constraints is None:
-        name = next(iter(numbers))
-        raise InputError(
-            f"{file.path.name}: [optimise] {name}: there are no constraints."
-        )
-    with file.place("optimise"):
-        optimizer = named_optimizer(
-            settings.get("optimizer", "adam"),
-            steps=settings.get("steps", 100),
-            learning_rate=settings.get("learning_rate"),
-            schedule=settings.get("schedule", "constant"),
-        )
+    constraints = _constraints(file, build, settings)
+    optimizer = _optimizer(file, settings)
     folder = Path(arguments.out or Path("run") / file.path.stem)
     goes_on = not arguments.anew and _same_question(folder, file)
     folder = open_run_folder(folder, file.text)
@@ -102,7 +86,7 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
             lambda parts: objective.loss(build(parts)),
             design,
             optimizer=optimizer,
-            constraints=() if constraints is None else constraints,
+            constraints=constraints,
             ensemble=starts > 1,
             folder=folder,
             resume=goes_on,
@@ -139,6 +123,29 @@ def _settings(file: CellFile) -> dict[str, Any]:
             else:
                 found[key] = parse_quantity(value, key)
         return found
+
+
+def _constraints(file: CellFile, build: Any, settings: dict[str, Any]) -> Any:
+    """What the file wants kept; numbers for that are refused where there is nothing."""
+    numbers = {k: settings[k] for k in _OF_CONSTRAINTS if k in settings}
+    constraints = constraints_of(file, build, numbers)
+    if constraints is None and numbers:
+        name = next(iter(numbers))
+        raise InputError(
+            f"{file.path.name}: [optimise] {name}: it is for constraints, and the file "
+            "has none. Leave it out, or add [constraints.NAME]."
+        )
+    return () if constraints is None else constraints
+
+
+def _optimizer(file: CellFile, settings: dict[str, Any]) -> Any:
+    with file.place("optimise"):
+        return named_optimizer(
+            settings.get("optimizer", "adam"),
+            steps=settings.get("steps", 100),
+            learning_rate=settings.get("learning_rate"),
+            schedule=settings.get("schedule", "constant"),
+        )
 
 
 def _same_question(folder: Path, file: CellFile) -> bool:

@@ -12,7 +12,14 @@ import numpy as np
 from depojax.cli.cell_file import CellFile, read_cell_file
 from depojax.cli.cell_growth import plate_arguments, with_nucleation
 from depojax.cli.cell_parts import cell_arguments
-from depojax.cli.cell_run import Figures, keep, open_cell, tell
+from depojax.cli.cell_run import (
+    Figures,
+    add_cell_arguments,
+    keep,
+    open_cell,
+    stopped,
+    tell,
+)
 from depojax.cli.session import session
 from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
 from depojax.io import save
@@ -26,16 +33,7 @@ RESTART = "restart.nc"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax plate`."""
-    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
-    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
-    add_output_arguments(parser)
-
-
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is said and drawn."""
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+    add_cell_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,8 +96,7 @@ def told(
     summary = summarise(solution, failure)
     tell(summary, table, folder, arguments, stages)
     if failure is not None:
-        end = f"{summary['time_s']:.5g} s"
-        raise SolveError(f"{failure} What was computed until {end} is in {folder}.")
+        raise stopped(failure, summary, folder)
     return 0
 
 

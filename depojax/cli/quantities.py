@@ -11,87 +11,49 @@ import jax
 from depojax._quantities import parse_unit
 from depojax.cli.words import InputError
 
-# The unit in which each argument is reckoned; "" is a pure number.
+# What is reckoned in each unit; "" is a pure number.
+_ARGUMENTS = {
+    "m": """
+        amplitude channel_width correlation_length debye_length depth diameter
+        fibre_diameter filament_diameter floor foil_thickness gap height period pitch
+        pore_diameter radius sheet_thickness smallest spacing thickness tip_radius
+        tow_pitch tow_thickness tow_width voxel_size wall_distance wall_thickness
+        wavelength width window
+    """,
+    "": """
+        angle anisotropy anodic_transfer bruggeman cathodic_transfer change closed
+        contact_angle density_factor depleted_share disorder electrode_porosity
+        exponent half_angle linear_tolerance phase porosity power
+        relative_permittivity run_on share smoothing solid_fraction
+        thermodynamic_factor threshold tolerance tortuosity_exponent tortuosity_factor
+        transfer_sum transference_number weight wetting_factor
+    """,
+    "m^2/s": "anion_diffusivity cation_diffusivity diffusivity parabolic_rate",
+    "s": "duration first_step fixed max_time off_time on_time time",
+    "mol/m^3": "concentration near_concentration reference_concentration",
+    "S/m": "conductivity contact ionic_conductivity solid_conductivity",
+    "A/m^2": "current_density exchange_current_density",
+    "ohm*m^2": "collector_film_resistance counter_film_resistance film_resistance",
+    "K": "reference_temperature temperature",
+    "J/mol": "activation_energy",
+    "C/m^3": "fixed_charge",
+    "C/m^2": "capacity initial_deposit spare_metal",
+    "kg/m^3": "density electrode_density electrolyte_density separator_density",
+    "kg/m^2": "foil_mass",
+    "C/kg": "specific_capacity",
+    "m^3/C": "volume_per_charge",
+    "J": "reorganisation_energy",
+    "1/m": "specific_area",
+    "F/m^2": "double_layer_capacitance stern_capacitance",
+    "V": "equilibrium_potential nucleation_overpotential standard_potential voltage",
+    "1/m^2/s": "prefactor",
+    "1/s": "rate",
+    "1/m^2": "site_density",
+    "J/m^2": "surface_energy",
+}
 ARGUMENT_UNITS = {
-    **dict.fromkeys(
-        (
-            "amplitude", "channel_width", "correlation_length", "debye_length",
-            "depth", "diameter",
-            "fibre_diameter", "filament_diameter", "floor", "gap", "height", "period",
-            "pitch", "pore_diameter", "radius", "sheet_thickness", "smallest",
-            "spacing", "foil_thickness", "window",
-            "thickness", "tip_radius", "tow_pitch", "tow_thickness", "tow_width",
-            "voxel_size", "wall_distance", "wall_thickness", "wavelength", "width",
-        ),
-        "m",
-    ),
-    **dict.fromkeys(
-        (
-            "angle", "anisotropy", "anodic_transfer", "bruggeman", "cathodic_transfer",
-            "change", "closed", "contact_angle", "density_factor", "depleted_share",
-            "disorder", "electrode_porosity", "exponent", "half_angle",
-            "linear_tolerance", "phase", "porosity", "power", "relative_permittivity",
-            "run_on", "share", "smoothing",
-            "solid_fraction",
-            "thermodynamic_factor", "threshold", "tolerance", "tortuosity_exponent",
-            "tortuosity_factor", "transfer_sum", "transference_number", "weight",
-            "wetting_factor",
-        ),
-        "",
-    ),
-    **dict.fromkeys(
-        ("diffusivity", "cation_diffusivity", "anion_diffusivity"), "m^2/s"
-    ),
-    **dict.fromkeys(
-        (
-            "duration", "first_step", "fixed", "max_time", "off_time", "on_time",
-            "time",
-        ),
-        "s",
-    ),
-    **dict.fromkeys(
-        ("concentration", "near_concentration", "reference_concentration"), "mol/m^3"
-    ),
-    **dict.fromkeys(
-        ("conductivity", "ionic_conductivity", "solid_conductivity"), "S/m"
-    ),
-    **dict.fromkeys(("current_density", "exchange_current_density"), "A/m^2"),
-    **dict.fromkeys(
-        (
-            "film_resistance", "collector_film_resistance", "counter_film_resistance",
-        ),
-        "ohm*m^2",
-    ),
-    **dict.fromkeys(("temperature", "reference_temperature"), "K"),
-    "activation_energy": "J/mol",
-    "fixed_charge": "C/m^3",
-    **dict.fromkeys(("capacity", "initial_deposit", "spare_metal"), "C/m^2"),
-    **dict.fromkeys(
-        (
-            "density", "electrode_density", "electrolyte_density", "separator_density",
-        ),
-        "kg/m^3",
-    ),
-    "foil_mass": "kg/m^2",
-    "specific_capacity": "C/kg",
-    "parabolic_rate": "m^2/s",
-    "volume_per_charge": "m^3/C",
-    "reorganisation_energy": "J",
-    "specific_area": "1/m",
-    **dict.fromkeys(("double_layer_capacitance", "stern_capacitance"), "F/m^2"),
-    **dict.fromkeys(
-        (
-            "equilibrium_potential", "nucleation_overpotential", "standard_potential",
-            "voltage",
-        ),
-        "V",
-    ),
-    "contact": "S/m",
-    "prefactor": "1/m^2/s",
-    "rate": "1/s",
-    "site_density": "1/m^2",
-    "surface_energy": "J/m^2",
-}  # fmt: skip
+    name: unit for unit, names in _ARGUMENTS.items() for name in names.split()
+}
 
 _QUANTITY = re.compile(
     r"\s*(?P<number>[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*(?P<unit>.*?)\s*"

@@ -7,7 +7,8 @@ from typing import Any
 from depojax.cli import optimise
 from depojax.cli.cell_file import read_cell_file
 from depojax.cli.cell_growth import go_on_arguments
-from depojax.cli.plate import RESTART, add_output_arguments, finished, told
+from depojax.cli.cell_run import add_output_arguments
+from depojax.cli.plate import RESTART, finished, told
 from depojax.cli.session import session
 from depojax.cli.words import InputError, Stages
 from depojax.design.restart import FILE_NAME as STEPS
@@ -53,7 +54,8 @@ def _run(folder: Path, arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(str(error)) from error
     if not isinstance(partial, Plating):
-        raise InputError(f"{folder / RESTART}: expected a plating run in it.")
+        kind = type(partial).__name__
+        raise InputError(f"{folder / RESTART}: expected a plating run, got a {kind}.")
 
     def solve(**more: Any) -> Plating:
         return go_on(partial, **options, **more)

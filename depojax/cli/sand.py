@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from depojax.cli.cell_file import CellFile, check_precision, read_cell_file
 from depojax.cli.cell_parts import cell_arguments
-from depojax.cli.cell_run import Figures, keep, open_cell, tell
+from depojax.cli.cell_run import Figures, add_cell_arguments, keep, open_cell, tell
 from depojax.cli.questions import sand_arguments
 from depojax.cli.session import session
 from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
@@ -20,12 +20,8 @@ from depojax.units import cm, mA, mAh
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax sand`."""
-    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
-    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_cell_arguments(parser)
     parser.add_argument("--precision", help="float64 or float32, over that of the file")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
 
 
 def run(arguments: argparse.Namespace) -> int:

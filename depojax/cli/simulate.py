@@ -10,7 +10,14 @@ import numpy as np
 
 from depojax.cli.cell_file import CellFile, read_cell_file
 from depojax.cli.cell_parts import cell_arguments
-from depojax.cli.cell_run import Figures, keep, open_cell, tell
+from depojax.cli.cell_run import (
+    Figures,
+    add_cell_arguments,
+    keep,
+    open_cell,
+    stopped,
+    tell,
+)
 from depojax.cli.questions import simulate_arguments
 from depojax.cli.session import session
 from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
@@ -23,11 +30,7 @@ _SHOWN_STEPS = 12  # of the table for people; the summary has all
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax simulate`."""
-    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
-    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+    add_cell_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,8 +68,7 @@ def _run(file: CellFile, arguments: argparse.Namespace) -> int:
     summary = summarise(solution, failure)
     tell(summary, table, folder, arguments, stages)
     if failure is not None:
-        end = f"{summary['time_s']:.5g} s"
-        raise SolveError(f"{failure} What was computed until {end} is in {folder}.")
+        raise stopped(failure, summary, folder)
     return 0
 
 

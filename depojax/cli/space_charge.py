@@ -11,24 +11,21 @@ import numpy as np
 from depojax.cli.arguments import on_host
 from depojax.cli.cell_file import CellFile, read_cell_file
 from depojax.cli.cell_parts import cell_arguments
-from depojax.cli.cell_run import Figures, keep, open_cell, tell
+from depojax.cli.cell_run import Figures, add_cell_arguments, keep, open_cell, tell
 from depojax.cli.questions import space_charge_arguments
 from depojax.cli.session import session
 from depojax.cli.words import Stages, aligned, finite_or_none, in_unit
 from depojax.io import save
-from depojax.problems.space_charge import SpaceCharge, space_charge
+from depojax.problems.space_charge import space_charge
 from depojax.problems.space_charge_curve import SpaceChargeCurve, space_charge_curve
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.units import cm, mA, nm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `depojax space-charge`."""
-    parser.add_argument("file", help="the cell, a TOML file (see `depojax new`)")
-    parser.add_argument("--out", metavar="FOLDER", help="run folder [run/<file>]")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr")
+    add_cell_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

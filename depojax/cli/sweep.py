@@ -127,7 +127,10 @@ def asked(file: CellFile) -> tuple[str, list[str], str, dict[str, list[Any]]]:
         for output in outputs:
             known_word("outputs", output, possible, "output")
         if not isinstance(given["parameters"], dict) or not given["parameters"]:
-            raise InputError("parameters: expected a table of them.")
+            raise InputError(
+                "parameters: expected a table of them, such as "
+                f"scaffold.porosity = [0.8, 0.9], got {given['parameters']!r}."
+            )
         listed = _flat(given["parameters"])
         values = {name: _listed(name, value) for name, value in listed.items()}
         file.with_values({name: each[0] for name, each in values.items()})
@@ -160,7 +163,10 @@ def _listed(name: str, value: Any) -> list[Any]:
     spacing = word("spacing", value.get("spacing", "linear"))
     known_word("spacing", spacing, ("linear", "log"), "spacing")
     if count < 1 or (spacing == "log" and min(low, high) <= 0):
-        raise InputError(f"{name}: expected a count of at least 1, and log above 0.")
+        raise InputError(
+            f"{name}: expected a count of at least 1, and bounds above 0 for log "
+            f"spacing, got {count} from {low:g} to {high:g}."
+        )
     space = np.geomspace if spacing == "log" else np.linspace
     return [float(x) for x in space(low, high, count)]
 
@@ -224,7 +230,8 @@ def _client(arguments: argparse.Namespace) -> Any:
             return cluster_client(arguments.scheduler)
         return local_client(arguments.workers)
     except (OSError, ImportError) as error:
-        raise InputError(f"--scheduler: {error}") from error
+        option = "--workers" if arguments.scheduler is None else "--scheduler"
+        raise InputError(f"{option}: {error}") from error
 
 
 def table(found: Any, folder: Path, stages: Stages) -> str:

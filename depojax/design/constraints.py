@@ -18,7 +18,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from depojax._checks import check_range, refuse
+from depojax._checks import check_integer, check_range, refuse
 from depojax._types import Scalar, as_float, quantity, static
 
 
@@ -57,7 +57,7 @@ class Constraint(eqx.Module):
         given = {kind: bound for kind, bound in given.items() if bound is not None}
         if len(given) != 1:
             raise refuse(
-                "constraint",
+                f"constraint {name!r}",
                 "one of equal=, at_most= and at_least=",
                 " and ".join(given) or "none of them",
             )
@@ -131,16 +131,17 @@ class AugmentedLagrangian(eqx.Module):
         for constraint in constraints:
             if not isinstance(constraint, Constraint):
                 raise refuse("constraints", "Constraints", type(constraint).__name__)
+        if not constraints:
+            raise refuse("constraints", "at least one", "none")
         names = [constraint.name for constraint in constraints]
         if len(set(names)) < len(names):
-            raise refuse("constraints", "a name for each of its own", names)
+            raise refuse("constraints", "each with a name of its own", names)
         self.constraints = tuple(constraints)
         check_range("penalty", penalty, 0.0, float("inf"), open_low=True)
         check_range("growth", growth, 1.0, 1e3)
         check_range("shrink", shrink, 0.0, 1.0, open_low=True)
         check_range("tolerance", tolerance, 0.0, 1.0, open_low=True)
-        if every < 1:
-            raise refuse("every", "at least 1 step", every)
+        check_integer("every", every, 1)
         self.penalty, self.growth = as_float(penalty), as_float(growth)
         self.shrink, self.tolerance = as_float(shrink), as_float(tolerance)
         self.every = every

@@ -7,7 +7,7 @@ Objectives that ask the same *question* (one run, one solve) share its answer.
 
 import abc
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -20,7 +20,6 @@ from depojax.problems.cell import Cell
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS
 
-Sense = Literal["maximise", "minimise"]
 SENSES = ("maximise", "minimise")
 
 
@@ -69,9 +68,9 @@ class AbstractObjective(eqx.Module):
         """The number, of a cell and the answers to `questions`."""
 
     def __call__(self, cell: Any) -> Scalar:
-        questions, given = self.questions, cell
+        questions = self.questions
         if len(questions) == 1 and questions[0].is_answer(cell):
-            return self.measured(getattr(given, "cell", None), (given,))
+            return self.measured(getattr(cell, "cell", None), (cell,))
         _check_world(self, cell)
         return self.measured(cell, tuple(q.answer(cell) for q in questions))
 
@@ -101,7 +100,12 @@ class AbstractObjective(eqx.Module):
         if isinstance(other, (int, float)) and other == 0:  # what sum() begins with
             return self * 1.0
         if not isinstance(other, AbstractObjective):
-            raise refuse("an objective", "another to add", repr(other))
+            raise refuse(
+                "an objective",
+                "another to add",
+                repr(other),
+                "Make an `Own` of a function of your own.",
+            )
         return WeightedSum((self * 1.0).terms + (other * 1.0).terms)
 
     def __radd__(self, other: Any) -> "WeightedSum":
@@ -126,7 +130,7 @@ class WeightedSum(AbstractObjective):
         self.terms = terms
 
     def measured(self, cell: Any, answers: tuple[Any, ...]) -> Scalar:
-        return self(cell)
+        return self(cell)  # its terms ask their own questions
 
     def __call__(self, cell: Any) -> Scalar:
         values = self._values(cell)

@@ -35,11 +35,17 @@ def named_optimizer(
     check_choice("optimizer", name, OPTIMIZERS)
     check_choice("schedule", schedule, SCHEDULES)
     if name == "lbfgs":
-        if learning_rate is not None or schedule != "constant":
-            raise refuse(
-                "learning_rate", "none with lbfgs, which searches along its lines",
-                learning_rate,
-            )  # fmt: skip
+        for argument, given in (
+            ("learning_rate", learning_rate),
+            ("schedule", None if schedule == "constant" else schedule),
+        ):
+            if given is not None:
+                raise refuse(
+                    argument,
+                    "none with lbfgs, which searches along its lines",
+                    repr(given),
+                    "Leave it out, or take adam.",
+                )
         return optax.lbfgs()
     rate = 0.05 if learning_rate is None else learning_rate
     check_range("learning_rate", rate, 0.0, 100.0, open_low=True)

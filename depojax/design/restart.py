@@ -34,10 +34,13 @@ class Restart:
     def __init__(self, folder: str | Path, start: Any, design: Any):
         self.path = Path(folder) / FILE_NAME
         self.fingerprint = _fingerprint((start, design))
-        self.log: dict[str, np.ndarray] = {}
 
-    def read(self, outline: Callable[[], Any]) -> Any:
-        """The state in the file, None where there is none; `log` is then its history.
+    def read(
+        self, outline: Callable[[], Any]
+    ) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """The state in the file and the history until then; None without a file.
+
+        `outline` tells the structure, dtypes and shapes that the state has to have.
 
         Raises `ValueError` for a file of another problem, or one that is broken.
         """
@@ -62,12 +65,12 @@ class Restart:
                 "one with another optimizer, other constraints or another precision",
             )
         state = [jnp.asarray(arrays[f"state.{k}"]) for k in range(len(shapes))]
-        self.log = {
+        log = {
             name.removeprefix("log."): array
             for name, array in arrays.items()
             if name.startswith("log.")
         }
-        return jax.tree.unflatten(structure, state)
+        return jax.tree.unflatten(structure, state), log
 
     def write(self, state: Any, log: dict[str, np.ndarray]) -> None:
         """Put a state and the history until then into the file."""
@@ -98,9 +101,9 @@ def _told(leaves: Any) -> list[list[Any]]:
     return [[str(leaf.dtype), *leaf.shape] for leaf in leaves]
 
 
-def _plain(structure: Any) -> str:
-    """A structure in words that are the same in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", str(structure))
+def _plain(tree: Any) -> str:
+    """A structure, or a leaf of it, in words that are the same in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(tree))
 
 
 def _fingerprint(tree: Any) -> str:
@@ -111,5 +114,5 @@ def _fingerprint(tree: Any) -> str:
             array = np.asarray(leaf)
             told.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         else:
-            told.update(re.sub(r" at 0x[0-9a-f]+", "", repr(leaf)).encode())
+            told.update(_plain(repr(leaf)).encode())
     return told.hexdigest()

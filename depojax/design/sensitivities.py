@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from depojax._checks import check_array_shape, check_range, nearest, refuse
 from depojax._types import static
-from depojax.design.names import all_leaves, named_leaves
+from depojax.design.names import all_leaves, named_leaves, numbers_by_name
 
 
 class Sensitivities(eqx.Module):
@@ -190,14 +190,6 @@ def _check_correlation(matrix: np.ndarray) -> None:
         )
 
 
-def _by_name(found: Any) -> dict[str, Any]:
-    named = found if isinstance(found, dict) else {"output": found}
-    for name, value in named.items():
-        if jnp.shape(value) != ():
-            raise refuse(f"function {name}", "one number", f"shape {jnp.shape(value)}")
-    return named
-
-
 def _chosen(tree: Any, names: Any, *, fields: bool) -> dict[str, Array]:
     """The leaves that count, by name."""
     leaves = {
@@ -210,7 +202,9 @@ def _chosen(tree: Any, names: Any, *, fields: bool) -> dict[str, Array]:
         return kept
     for name in names:
         if name not in leaves:
-            raise refuse("names", "a number in it", repr(name), nearest(name, leaves))
+            raise refuse(
+                "names", "numbers of the arguments", repr(name), nearest(name, leaves)
+            )
     return {name: leaves[name] for name in names}
 
 
@@ -228,7 +222,7 @@ def _stacked(
         return [leaves[name] for name in chosen]
 
     def stacked(numbers):
-        found = _by_name(function(eqx.tree_at(pick, tree, numbers)))
+        found = numbers_by_name(function(eqx.tree_at(pick, tree, numbers)))
         outputs[:] = list(found)
         return jnp.stack([jnp.asarray(value) for value in found.values()])
 

@@ -52,19 +52,20 @@ class Stack(eqx.Module):
     spare_metal: Scalar = quantity(default=0.0)  # beyond that which cycles [C m-2]
 
     def __check_init__(self):
-        cure = "2 * mAh / cm**2", "190 * mAh / g", "3.3 * g / cm**3"
-        check_plausible("capacity", self.capacity, 1.0, 1e7, "C m⁻²", cure[0])
-        check_plausible("voltage", self.voltage, 0.1, 10.0, "V", "3.8")
-        check_plausible(
-            "specific_capacity", self.specific_capacity, 1e3, 1e8, "C kg⁻¹", cure[1]
-        )
-        for name in ("electrode", "electrolyte", "separator"):
-            argument = f"{name}_density"
-            value = getattr(self, argument)
-            check_plausible(argument, value, 100.0, 3e4, "kg m⁻³", cure[2])
+        positive = {
+            "capacity": (1.0, 1e7, "C m⁻²", "2 * mAh / cm**2"),
+            "voltage": (0.1, 10.0, "V", "3.8"),
+            "specific_capacity": (1e3, 1e8, "C kg⁻¹", "190 * mAh / g"),
+            "electrode_density": (100.0, 3e4, "kg m⁻³", "3.3 * g / cm**3"),
+            "electrolyte_density": (100.0, 3e4, "kg m⁻³", "1.2 * g / cm**3"),
+            "separator_density": (100.0, 3e4, "kg m⁻³", "0.95 * g / cm**3"),
+        }
+        for name, (low, high, unit, example) in positive.items():
+            check_plausible(name, getattr(self, name), low, high, unit, example)
         check_range("electrode_porosity", self.electrode_porosity, 0.0, 0.99)
-        for name in ("foil_thickness", "foil_mass", "spare_metal"):
-            check_range(name, getattr(self, name), 0.0, np.inf)
+        units = {"foil_thickness": "m", "foil_mass": "kg m⁻²", "spare_metal": "C m⁻²"}
+        for name, unit in units.items():
+            check_range(name, getattr(self, name), 0.0, np.inf, unit)
 
     def mass(self, cell: Cell, host_density: Array) -> Scalar:
         """Of all layers per footprint [kg m⁻²]."""
@@ -157,8 +158,8 @@ class SpecificEnergy(AbstractObjective):
     Args:
         stack: what stands beside the host.
         density: of the host's solid [kg m⁻³].
-        loss: an objective in volts, such as `VoltageLoss`, taken off the voltage; by
-            default none.
+        voltage_loss: an objective in volts, such as `VoltageLoss`, taken off the
+            voltage; by default none.
     """
 
     stack: Stack
@@ -173,7 +174,10 @@ class SpecificEnergy(AbstractObjective):
             raise refuse("stack", "a Stack", type(self.stack).__name__)
         loss = self.voltage_loss
         if loss is not None and getattr(loss, "unit", "") != "V":
-            raise refuse("voltage_loss", "an objective in V", repr(loss)[:60])
+            got = f"one in {loss.unit!r}" if hasattr(loss, "unit") else repr(loss)
+            raise refuse(
+                "voltage_loss", "an objective in V", got, "Such as VoltageLoss."
+            )
 
     @property
     def questions(self):

@@ -17,6 +17,7 @@ import xarray as xr
 from depojax._checks import check_choice, check_integer, refuse
 from depojax._optional import require
 from depojax._types import as_float
+from depojax.design.names import numbers_by_name
 from depojax.solvers.results import SolveError
 
 MODES = ("vmap", "loop", "dask")
@@ -120,7 +121,7 @@ def _mapped(function, values: Mapping[str, Sequence[Any]], batch: int | None):
                 f"parameters[{name!r}]",
                 'numbers with mode="vmap"',
                 listed,
-                'Take "loop".',
+                'Take mode="loop".',
             )
     arrays = [
         jnp.stack([as_float(value) for value in each]) for each in values.values()
@@ -128,7 +129,7 @@ def _mapped(function, values: Mapping[str, Sequence[Any]], batch: int | None):
     mesh = [axis.ravel() for axis in jnp.meshgrid(*arrays, indexing="ij")]
 
     def at(point):
-        return _by_name(function(**dict(zip(values, point, strict=True))))
+        return numbers_by_name(function(**dict(zip(values, point, strict=True))))
 
     if batch is None:
         return jax.jit(jax.vmap(at))(tuple(mesh))
@@ -159,7 +160,7 @@ def answer(
     for name, value in settings.items():
         jax.config.update(name, value)
     try:
-        found = _by_name(function(**point))
+        found = numbers_by_name(function(**point))
         return {name: float(value) for name, value in found.items()}
     except _OWN_FAILURES as error:
         return str(error)
@@ -178,14 +179,6 @@ def _gathered(answers: Sequence[Any]):
     }
     words = [each if isinstance(each, str) else "" for each in answers]
     return outputs, np.asarray(words)
-
-
-def _by_name(found: Any) -> dict[str, Any]:
-    named = found if isinstance(found, dict) else {"output": found}
-    for name, value in named.items():
-        if np.shape(value) != ():
-            raise refuse(f"function {name}", "one number", f"shape {np.shape(value)}")
-    return named
 
 
 def _dataset(values, outputs, failures, units, mode) -> xr.Dataset:

@@ -133,7 +133,9 @@ class Monotone(AbstractVariable):
         self.low, self.high, _ = _bounds(low, high, "linear")
         share = _share(value, self.low, self.high, "linear")
         if share.ndim != 1:
-            raise refuse("value", "a profile, one number after another", share.shape)
+            raise refuse(
+                "value", "a profile, one number after another", f"shape {share.shape}"
+            )
         steps = jnp.diff(1 - share if falling else share, prepend=0, append=1)
         known = concrete(steps)
         if known is not None and known.min() <= 0:
@@ -194,7 +196,11 @@ class Balanced(AbstractVariable):
         weights = jnp.ones_like(share) if weights is None else as_float(weights)
         check_range("weights", weights, 0.0, float("inf"))
         if weights.shape != share.shape:
-            raise refuse("weights", f"one for each of {share.shape}", weights.shape)
+            raise refuse(
+                "weights",
+                f"one for each value, shape {share.shape}",
+                f"shape {weights.shape}",
+            )
         self.weights = weights / jnp.sum(weights)
         self.free = _logit(share)
         if mean is None:

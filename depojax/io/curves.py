@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from depojax.io.parts import named
+from depojax.io.parts import labels, named
 from depojax.problems.distribution import DepthProfile
 from depojax.problems.impedance import Impedance
 from depojax.problems.polarisation import PolarisationCurve
@@ -46,9 +46,7 @@ def of_polarisation(curve: PolarisationCurve) -> xr.Dataset:
                 "A m-2",
                 "plating current per footprint",
             ),
-            "part": xr.Variable(
-                ("part",), list(curve.voltage_parts), {"long_name": "cause"}
-            ),
+            "part": labels("part", curve.voltage_parts, "cause"),
         },
     )
     dataset.attrs |= {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from depojax.design.optimise import Optimisation
+from depojax.design.optimisation import Optimisation
 from depojax.design.sensitivities import Sensitivities, Uncertainty
 from depojax.io.parts import named
 

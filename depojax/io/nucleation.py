@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from depojax.io.parts import described, named
+from depojax.io.parts import described, labels, named
 from depojax.physics.nuclei import Nuclei
 from depojax.physics.scharifker_hills import Transient
 from depojax.problems.fitting_transients import TransientFit
@@ -48,9 +48,7 @@ def of_transient_fit(fit: TransientFit) -> xr.Dataset:
     dataset["standard_error"] = named(
         ("parameter",), fit.standard_errors, "1", "of the value, in SI units"
     )
-    dataset.coords["parameter"] = xr.Variable(
-        ("parameter",), list(fit.free), {"long_name": "name"}
-    )
+    dataset.coords["parameter"] = labels("parameter", fit.free, "name")
     dataset.attrs["title"] = "Fit of a current transient of nucleation"
     dataset.attrs["verdict"] = fit.verdict
     return dataset

@@ -1,6 +1,7 @@
 """What datasets share: the axes of a grid, variables with units, the input in words."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,29 @@ def with_axes(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
 def named(dims: tuple[str, ...], value: Any, unit: str, words: str) -> xr.Variable:
     """A variable with its unit and what it is."""
     return xr.Variable(dims, np.asarray(value), {"units": unit, "long_name": words})
+
+
+def labels(dim: str, names: Iterable[str], words: str) -> xr.Variable:
+    """A coordinate of names along `dim`."""
+    return xr.Variable((dim,), list(names), {"long_name": words})
+
+
+def times(values: Any, words: str, dim: str = "time") -> xr.Variable:
+    """A coordinate of times [s]; `time` itself is the standard's."""
+    about = {"units": "s", "long_name": words}
+    if dim == "time":
+        about["standard_name"] = "time"
+    return xr.Variable((dim,), np.asarray(values), about)
+
+
+def on_grid(
+    grid: Grid, fields: Mapping[str, Any], meaning: Mapping[str, tuple[str, str]]
+) -> xr.Dataset:
+    """Fields over the cells of a grid; `meaning` is (unit, what it is) by name."""
+    variables = {
+        name: named(AXES, value, *meaning[name]) for name, value in fields.items()
+    }
+    return with_axes(xr.Dataset(variables), grid)
 
 
 def described(tree: Any) -> str:

@@ -1,13 +1,10 @@
 """A plating run as an `xarray.Dataset`."""
 
-from typing import Any
-
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from depojax.fv.grid import AXES
-from depojax.io.parts import described, named, with_axes
+from depojax.io.parts import described, labels, named, on_grid, times
 from depojax.problems.cell_assembly import onto
 from depojax.problems.plating_solution import Plating
 
@@ -66,19 +63,19 @@ def of_plating(solution: Plating) -> xr.Dataset:
     host = np.asarray(onto(cell.grid, cell.scaffold.surface_area)) > 0
     blank = {"liquid_potential": wet, "local_current_density": host, "coverage": host}
     fields = {}
-    for name, about in _FIELDS.items():
+    for name in _FIELDS:
         value = np.asarray(getattr(solution, name))
         if name in blank:
             value = np.where(blank[name], value, np.nan)
-        fields[name] = named(AXES, value, *about)
-    dataset = with_axes(xr.Dataset(fields), cell.grid)
+        fields[name] = value
+    dataset = on_grid(cell.grid, fields, _FIELDS)
     for name, about in _HISTORIES.items():
         dataset[name] = named(("time",), getattr(solution, name), *about)
-    dataset.coords["time"] = _time(solution.time, "time", "time since the run began")
+    dataset.coords["time"] = times(solution.time, "time since the run began")
     for name, about in _WINDOWS.items():
         dataset[name] = named(("window_time",), getattr(solution, name), *about)
-    dataset.coords["window_time"] = _time(
-        solution.window_time, "window_time", "ends of the windows of still geometry"
+    dataset.coords["window_time"] = times(
+        solution.window_time, "ends of the windows of still geometry", "window_time"
     )
     for name, about in _NUMBERS.items():
         dataset[name] = named((), getattr(solution, name), *about)
@@ -91,12 +88,11 @@ def of_plating(solution: Plating) -> xr.Dataset:
     parts = [float(part) for part in solution.voltage_parts.values()]
     about = ("V", "parts of the voltage at the end")
     dataset["voltage_part"] = named(("part",), parts, *about)
-    names = list(solution.voltage_parts)
-    dataset.coords["part"] = xr.Variable(("part",), names, {"long_name": "cause"})
+    dataset.coords["part"] = labels("part", solution.voltage_parts, "cause")
     dataset["closure_place"] = named(
         ("axis",), solution.closure_place, "m", "where the first pore closed"
     )
-    dataset.coords["axis"] = xr.Variable(("axis",), list(AXES), {"long_name": "axis"})
+    dataset.coords["axis"] = labels("axis", AXES, "axis")
     dataset.attrs |= {
         "title": "Metal plated into and stripped from a host",
         "protocol": str(solution.protocol),
@@ -105,10 +101,3 @@ def of_plating(solution: Plating) -> xr.Dataset:
         "precision": str(solution.concentration.dtype),
     }
     return dataset
-
-
-def _time(values: Any, name: str, words: str) -> xr.Variable:
-    about = {"units": "s", "long_name": words}
-    if name == "time":
-        about["standard_name"] = "time"
-    return xr.Variable((name,), np.asarray(jnp.asarray(values)), about)

@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from depojax.fv.grid import AXES
-from depojax.io.parts import described, named, with_axes
+from depojax.io.parts import described, labels, named, times, with_axes
 from depojax.problems.cell import Cell
-from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.cell_assembly import onto
 from depojax.problems.space_charge_curve import SpaceChargeCurve
+from depojax.problems.space_charge_solution import SpaceCharge
 
 # name: (dimensions before x, y, z, unit, what it is)
 _FIELDS = {
@@ -70,8 +71,7 @@ def of_space_charge(solution: SpaceCharge) -> xr.Dataset:
     dataset = xr.Dataset()
     scaffold, grid = cell.scaffold, cell.grid
     pore = np.asarray(cell.domain().pore_fraction)
-    above = grid.shape[2] - scaffold.shape[2]
-    area = np.pad(np.asarray(scaffold.surface_area), [(0, 0), (0, 0), (0, above)])
+    area = np.asarray(onto(grid, scaffold.surface_area))
     metal = np.asarray(cell.domain().wall_area)
     for name, (dims, unit, words) in _FIELDS.items():
         values = np.asarray(getattr(solution, name))
@@ -95,11 +95,10 @@ def of_space_charge(solution: SpaceCharge) -> xr.Dataset:
     for name, (unit, words) in _BY_ION.items():
         dataset[name] = named(("ion",), getattr(solution, name), unit, words)
     _add_ions(dataset, cell)
-    dataset.coords["time"] = named(
-        ("time",), solution.time, "s", "time since the start, inf for a steady state"
+    dataset.coords["time"] = times(
+        solution.time, "time since the start, inf for a steady state"
     )
-    dataset["time"].attrs["standard_name"] = "time"
-    dataset.coords["axis"] = xr.Variable(("axis",), list(AXES), {"long_name": "axis"})
+    dataset.coords["axis"] = labels("axis", AXES, "axis")
     dataset = with_axes(dataset, grid)
     dataset.attrs |= {
         "title": "Ions and space charge in a metal-anode cell",
@@ -120,8 +119,7 @@ def _add_ions(dataset: xr.Dataset, cell: Cell) -> None:
     }
     for name, (values, unit, words) in about.items():
         dataset[name] = named(("ion",), values, unit, words)
-    names = {"long_name": "ion"}
-    dataset.coords["ion"] = xr.Variable(("ion",), list(electrolyte.names), names)
+    dataset.coords["ion"] = labels("ion", electrolyte.names, "ion")
 
 
 def of_space_charge_curve(curve: SpaceChargeCurve) -> xr.Dataset:

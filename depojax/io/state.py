@@ -19,7 +19,7 @@ import numpy as np
 from depojax._checks import refuse
 from depojax._types import is_traced
 from depojax.design.fields import Profile, VolumeField
-from depojax.design.optimise import Optimisation
+from depojax.design.optimisation import Optimisation
 from depojax.design.parameters import (
     CurrentSegments,
     DesignedCell,
@@ -59,11 +59,13 @@ from depojax.physics.kinetics import (
     Tafel,
 )
 from depojax.physics.metals import Metal
-from depojax.physics.nucleation import Nucleation, NucleiState
+from depojax.physics.nucleation import Nucleation
 from depojax.physics.nuclei import Nuclei
+from depojax.physics.nuclei_state import NucleiState
 from depojax.physics.scharifker_hills import NucleationKinetics, Transient
 from depojax.problems.cell import Cell, Separator
-from depojax.problems.cell_model import Fields, Reactions, Use
+from depojax.problems.cell_model import Fields
+from depojax.problems.cell_surfaces import Reactions, Use
 from depojax.problems.coupled import CellState
 from depojax.problems.currents import ConstantCurrent, PulsedCurrent
 from depojax.problems.distribution import DepthProfile
@@ -80,8 +82,8 @@ from depojax.problems.polarisation import PolarisationCurve
 from depojax.problems.protocols import Protocol
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
-from depojax.problems.space_charge import SpaceCharge
 from depojax.problems.space_charge_curve import SpaceChargeCurve
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.problems.steps import (
     CurrentProfile,
     CyclicVoltammetry,

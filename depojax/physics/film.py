@@ -18,10 +18,9 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from depojax._checks import check_plausible, check_range, refuse
+from depojax._checks import check_plausible, check_range, check_together
 from depojax._types import as_float
 
 SEI_CONDUCTIVITIES: Mapping[str, float] = {  # κ [S m-1]
@@ -81,23 +80,16 @@ class Film(eqx.Module):
             "S m⁻¹",
             "1e-8 * S / cm",
         )
-        shape = np.shape(thickness)
-        given = {"ionic_conductivity": ionic_conductivity}
         if volume_per_charge is not None:
             check_range("volume_per_charge", volume_per_charge, 0.0, 1e-8, "m³ C⁻¹")
-            given["volume_per_charge"] = volume_per_charge
         if parabolic_rate is not None:
             check_range("parabolic_rate", parabolic_rate, 0.0, 1e-10, "m² s⁻¹")
-            given["parabolic_rate"] = parabolic_rate
-        for argument, value in given.items():
-            try:
-                shape = np.broadcast_shapes(shape, np.shape(value))
-            except ValueError as error:
-                raise refuse(
-                    argument,
-                    f"one number or a shape that goes with {shape}",
-                    np.shape(value),
-                ) from error
+        check_together(
+            thickness=thickness,
+            ionic_conductivity=ionic_conductivity,
+            volume_per_charge=volume_per_charge,
+            parabolic_rate=parabolic_rate,
+        )
         self.thickness = as_float(thickness)
         self.ionic_conductivity = as_float(ionic_conductivity)
         self.volume_per_charge, self.parabolic_rate = (

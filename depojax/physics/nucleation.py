@@ -8,13 +8,10 @@ N₀ sites that each nucleate at the rate A = J/N₀ (Kolmogorov 1937, Johnson &
 Avrami 1939, doi:10.1063/1.1750380):
 
     coverage = 1 − exp(−X),    X = π ∫ A (N₀ − N) r² dt',    r = ∫ v dt''
-    area of deposit per area of substrate = 2 √X D(√X)          D of Dawson
 
-X comes from three moments of the radii, Σ 1, Σ r, Σ r², which a step of constant A and
-v takes along without error. A → ∞ is instantaneous nucleation, A → 0 at constant A N₀
-progressive. The area of the deposit is that of hemispheres of one size that grow into
-each other: 2X at first, at most 1.29, 1 in the end; for progressive nucleation it is
-right within 6 %.
+X comes from three moments of the radii, Σ 1, Σ r, Σ r² (`nuclei_state`), which a step
+of constant A and v takes along without error (`nuclei_growth`). A → ∞ is instantaneous
+nucleation, A → 0 at constant A N₀ progressive.
 
 With γ of the clean metal and measured overpotentials ΔG* of a hemisphere is thousands
 of k_B T and nothing would nucleate: θ (or f) is an *effective, fitted* number, no
@@ -28,113 +25,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import stop_gradient
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from depojax._checks import check_plausible, check_range, refuse
+from depojax._checks import check_plausible, check_range, check_together, refuse
 from depojax._types import Scalar, as_float, concrete, static
 from depojax.physics.metals import Metal
+from depojax.physics.nuclei_growth import Step, growth_of
+from depojax.physics.nuclei_state import NucleiState, Places
 from depojax.units import AVOGADRO, BOLTZMANN, FARADAY, ROOM_TEMPERATURE
 
-# A number, or one for each place on the substrate.
-Places = Float[Array, "..."]
-
 _SMALLEST = 1e-12  # |η| below which nothing nucleates [V]
-_FEWEST = 1e-9  # nuclei per area below which there are none [m-2]
-# Gauss' rule on (0, 1), over what happens within one step.
-_KNOTS, _WEIGHTS = (np.polynomial.legendre.leggauss(6)[k] for k in (0, 1))
-_KNOTS, _WEIGHTS = (_KNOTS + 1) / 2, _WEIGHTS / 2
-_MAX_STEPS = 60
-_TERMS = 22  # of power series up to 1
 
 
 def wetting_factor_of(contact_angle: Any) -> Array:
     """f = (2 + cos θ)(1 − cos θ)²/4 [-]: barrier of a cap over that of a sphere."""
     theta = as_float(contact_angle)
     return (2 + jnp.cos(theta)) * jnp.sin(theta / 2) ** 4
-
-
-class NucleiState(eqx.Module):
-    """What has nucleated at a place, in the mean: moments of the radii, and charge.
-
-    The sums count the nuclei of all sites, those that others have run over as well:
-    that makes them simple. `density` and `mean_radius` count what was truly born.
-    """
-
-    sites_used: Places  # Σ 1 [m-2]
-    radius_sum: Places  # Σ r [m-1]
-    square_sum: Places  # Σ r² [-]
-    density: Places  # of nuclei born on bare substrate [m-2]
-    born_radius_sum: Places  # Σ r of those [m-1]
-    charge: Places  # of the metal, per substrate area [C m-2]
-
-    @classmethod
-    def bare(cls, shape: tuple[int, ...] = ()) -> "NucleiState":
-        """A substrate without metal, at as many places as `shape` says."""
-        nothing = jnp.zeros(shape, jnp.result_type(float))
-        return cls(*(nothing,) * 6)
-
-    @classmethod
-    def of_nuclei(cls, metal: Metal, density: Any, radius: Any) -> "NucleiState":
-        """Hemispheres of one size: so many per area [m⁻²], of one radius [m]."""
-        check_range("density", density, 0.0, 1e25, "m⁻²")
-        check_range("radius", radius, 0.0, 1e-3, "m", "Write it with its unit: 50 * nm")
-        n, r = jnp.broadcast_arrays(as_float(density), as_float(radius))
-        X = math.pi * n * r * r
-        # ∫ area dr of one size: r (1 − D(√X)/√X)
-        volume = r * (1 - _dawson_ratio(X))
-        charge = volume * (metal.charge * FARADAY / metal.molar_volume)
-        return cls(n, n * r, n * r * r, n, n * r, charge)
-
-    @property
-    def extended_coverage(self) -> Places:
-        """X = π Σ r² [-], as if nuclei did not meet."""
-        return math.pi * self.square_sum
-
-    @property
-    def coverage(self) -> Places:
-        """Share of the substrate under metal [-]."""
-        return -jnp.expm1(-self.extended_coverage)
-
-    @property
-    def free_share(self) -> Places:
-        """Share of the substrate that is bare [-]."""
-        return jnp.exp(-self.extended_coverage)
-
-    @property
-    def area_factor(self) -> Places:
-        """True area of the deposit per area of substrate [-]: what current crosses."""
-        return deposit_area(self.extended_coverage)
-
-    @property
-    def mean_radius(self) -> Places:
-        """Of the nuclei that were born [m]; 0 where there is none."""
-        some = self.density > 0
-        count = jnp.where(some, self.density, jnp.ones_like(self.density))
-        return jnp.where(some, self.born_radius_sum / count, 0 * count)
-
-    def shrunk(self, charge: Any) -> "NucleiState":
-        """The state once some charge is stripped from it [C m⁻²], positive.
-
-        All radii by the same factor, the cube root of what is left. Where nothing is
-        left the sites are free again.
-        """
-        some = (self.charge > 0) & (self.charge > charge)
-        whole = jnp.where(some, self.charge, jnp.ones_like(self.charge))
-        left = jnp.where(some, 1 - charge / whole, jnp.ones_like(whole))
-        factor = jnp.cbrt(left)
-
-        def kept(value, power):
-            return jnp.where(some, value * factor**power, 0 * value)
-
-        return NucleiState(
-            sites_used=kept(self.sites_used, 0),
-            radius_sum=kept(self.radius_sum, 1),
-            square_sum=kept(self.square_sum, 2),
-            density=kept(self.density, 0),
-            born_radius_sum=kept(self.born_radius_sum, 1),
-            charge=kept(self.charge, 3),
-        )
 
 
 class Nucleation(eqx.Module):
@@ -180,7 +86,9 @@ class Nucleation(eqx.Module):
                 one nucleus on each.
         """
         if not isinstance(metal, Metal):
-            raise refuse("metal", "a Metal", repr(metal), "Take depojax.metals.lithium")
+            raise refuse(
+                "metal", "a Metal", repr(metal), "Take depojax.metals.lithium."
+            )
         if (contact_angle is None) == (wetting_factor is None):
             got = "none" if contact_angle is None else "both"
             raise refuse("contact_angle", "either it or wetting_factor", got)
@@ -198,13 +106,12 @@ class Nucleation(eqx.Module):
         check_plausible("surface_energy", surface_energy, 1e-4, 10.0, "J m⁻²", "0.5")
         check_plausible("prefactor", prefactor, 1e3, 1e37, "m⁻² s⁻¹", "1e31")
         check_plausible("site_density", site_density, 1.0, 1e20, "m⁻²", "1e9 / cm**2")
-        fields = {
-            "wetting_factor": wetting_factor,
-            "surface_energy": surface_energy,
-            "prefactor": prefactor,
-            "site_density": site_density,
-        }
-        _check_together(fields)
+        check_together(
+            wetting_factor=wetting_factor,
+            surface_energy=surface_energy,
+            prefactor=prefactor,
+            site_density=site_density,
+        )
         self.surface_energy = as_float(surface_energy)
         self.wetting_factor = as_float(wetting_factor)
         self.prefactor = as_float(prefactor)
@@ -360,7 +267,7 @@ class Nucleation(eqx.Module):
             law, state, eta, time, T = of
             return law._step(state, eta, growth, time, T)
 
-        growth = _growth_of(step, volume)
+        growth = growth_of(step, volume)
         grown = NucleiState(*step(growth).grown_by_end(), charge=state.charge + q)
         return jax.tree.map(
             lambda more, less: jnp.where(q < 0, less, more),
@@ -397,158 +304,7 @@ class Nucleation(eqx.Module):
         a = per_site * as_float(time_step)
         born = jnp.where(a > 0, self.birth_radius(overpotential), jnp.zeros_like(a))
         free = jnp.maximum(self.site_density - state.sites_used, 0)
-        return _Step(state, free, a, born, as_float(growth))
-
-
-class _Step(eqx.Module):
-    """Births with a constant chance, and even growth, in a step from σ = 0 to 1."""
-
-    state: NucleiState
-    free: Array  # sites without nucleus at first [m-2]
-    chance: Array  # a = A Δt of each [-]
-    born: Array  # radius at birth [m]
-    growth: Array  # h of every radius in the whole step [m]
-
-    def moments(self, sigma: Any = 1.0) -> tuple[Array, Array, Array]:
-        """Σ 1, Σ r, Σ r² at σ."""
-        old, h, r = self.state, self.growth * sigma, self.born
-        none, one, two = _birth_integrals(self.chance * sigma)
-        new, grown, squared = (self.free * share for share in (none, one, two))
-        return (
-            old.sites_used + new,
-            old.radius_sum + h * (old.sites_used + grown) + r * new,
-            old.square_sum
-            + h * (2 * old.radius_sum + h * (old.sites_used + squared))
-            + r * (2 * h * grown + r * new),
-        )
-
-    def film(self) -> Array:
-        """∫ area of the deposit dh [m], per area of substrate."""
-        within = _at_knots(self)
-        squares = within.moments(jnp.asarray(_KNOTS, within.growth.dtype))[2]
-        return self.growth * _by_rule(deposit_area(math.pi * squares))
-
-    def grown_by_end(self) -> tuple[Array, ...]:
-        """The state's fields but for the charge."""
-        within = _at_knots(self)
-        knots = jnp.asarray(_KNOTS, within.growth.dtype)
-        all_born = -jnp.expm1(-within.chance)
-        few = within.chance < 1e-6
-        a = jnp.where(few, jnp.ones_like(within.chance), within.chance)
-        # When the knot's share of all births has been born.
-        sigma = jnp.where(few, knots, -jnp.log1p(-all_born * knots) / a)
-        new = within.free * all_born * jnp.exp(-math.pi * within.moments(sigma)[2])
-        size = within.born + within.growth * (1 - sigma)
-        old = self.state
-        count = old.density + _by_rule(new)
-        radii = old.born_radius_sum + self.growth * old.density + _by_rule(new * size)
-        return *self.moments(), count, radii
-
-
-def _at_knots(step: _Step) -> _Step:
-    """The step with one more axis, over the knots of the rule."""
-    return jax.tree.map(lambda a: a[..., None], step)
-
-
-def _by_rule(values: Array) -> Array:
-    return jnp.sum(values * jnp.asarray(_WEIGHTS, values.dtype), axis=-1)
-
-
-@jax.custom_jvp
-def deposit_area(extended_coverage: Any) -> Array:
-    """2 √X D(√X) [-]: area of hemispheres that grow into each other, per substrate."""
-    X = as_float(extended_coverage)
-    return 2 * X * _dawson_ratio(X)
-
-
-@deposit_area.defjvp
-def _deposit_area_jvp(primals, tangents):
-    (X,), (dX,) = primals, tangents
-    ratio = _dawson_ratio(X)
-    area = 2 * X * ratio
-    return area, (1 + ratio - area) * dX
-
-
-def _dawson_ratio(X: Array) -> Array:
-    """D(√X)/√X [-], 1 at 0."""
-    small = X < 1
-    series = _polynomial(_DAWSON, jnp.where(small, X, jnp.zeros_like(X)))
-    root = jnp.sqrt(jnp.where(small, jnp.ones_like(X), X))
-    return jnp.where(small, series, jax.scipy.special.dawsn(root) / root)
-
-
-def _birth_integrals(a: Array) -> tuple[Array, Array, Array]:
-    """(1 − e^(−a)) and ∫ a e^(−a s) (1 − s)^k ds over (0, 1) for k = 1, 2."""
-    none = -jnp.expm1(-a)
-    small = a < 1
-    x = jnp.where(small, a, jnp.zeros_like(a))
-    y = jnp.where(small, jnp.ones_like(a), a)
-    one = 1 + jnp.expm1(-y) / y
-    two = 1 - 2 * one / y
-    return (
-        none,
-        jnp.where(small, x * _polynomial(_BIRTHS[0], x), one),
-        jnp.where(small, x * _polynomial(_BIRTHS[1], x), two),
-    )
-
-
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Σ cₙ xⁿ."""
-    highest_first = jnp.asarray(coefficients[::-1], x.dtype)
-    return jnp.polyval(highest_first, x, unroll=1)
-
-
-# (−2)ⁿ/(2n + 1)!! and (−1)ⁿ k!/(n + 1 + k)! for k = 1, 2: right to round-off up to 1.
-_DAWSON = tuple(
-    float(np.prod([-2 / (2 * k + 3) for k in range(n)])) for n in range(_TERMS)
-)
-_BIRTHS = tuple(
-    tuple((-1) ** n * k / math.factorial(n + 1 + k) for n in range(_TERMS))
-    for k in (1, 2)
-)
-
-
-def _growth_of(step, volume: Array) -> Array:
-    """h [m] for which `film` is a volume per area [m]; 0 without metal or volume.
-
-    Newton's method for ln h: the slope of ln film lies between about 1 and 3. What the
-    last step gives carries the derivatives.
-    """
-    frozen, target = stop_gradient((step(jnp.zeros_like(volume)), volume))
-    count, _, squares = frozen.moments()
-    some = (target > 0) & (count > _FEWEST)
-    one = jnp.ones_like(count * target)
-    count, target = jnp.where(some, count, one), jnp.where(some, target, one)
-    existing = target / jnp.maximum(2 * math.pi * squares, jnp.finfo(one.dtype).tiny)
-    start = jnp.minimum(existing, jnp.cbrt(3 * target / (2 * math.pi * count)))
-    start = jnp.log(jnp.maximum(start, target / 1.3))
-
-    def excess(log_h, state):
-        film = eqx.tree_at(lambda s: s.growth, state, jnp.exp(log_h)).film()
-        return jnp.log(jnp.where(some, film, one)) - jnp.log(target)
-
-    def newton(log_h):
-        value, slope = jax.jvp(lambda x: excess(x, frozen), (log_h,), (one,))
-        return jnp.where(some, value / jnp.where(some, slope, one), 0 * one)
-
-    def body(carry):
-        n, log_h, _ = carry
-        change = newton(log_h)
-        return n + 1, log_h - change, jnp.max(jnp.abs(change))
-
-    tolerance = 4 * jnp.finfo(one.dtype).eps ** 0.5
-    log_h = jax.lax.while_loop(
-        lambda c: (c[0] < _MAX_STEPS) & (c[2] > tolerance),
-        body,
-        (jnp.asarray(0), start * one, jnp.asarray(jnp.inf, one.dtype)),
-    )[1]
-    log_h = stop_gradient(log_h)
-    _, slope = jax.jvp(lambda x: excess(x, frozen), (log_h,), (one,))
-    slope = stop_gradient(jnp.where(some, slope, one))
-    found = excess(log_h, step(jnp.zeros_like(one)))
-    goal = jnp.log(jnp.where(some, volume, one)) - jnp.log(target)
-    h = jnp.exp(log_h - (found - goal) / slope)
-    return jnp.where(some, h, jnp.zeros_like(h))
+        return Step(state, free, a, born, as_float(growth))
 
 
 def _plating(overpotential: Any) -> tuple[Array, Array]:
@@ -556,16 +312,3 @@ def _plating(overpotential: Any) -> tuple[Array, Array]:
     eta = as_float(overpotential)
     plates = eta < -_SMALLEST
     return plates, jnp.where(plates, -eta, jnp.ones_like(eta))
-
-
-def _check_together(fields: dict[str, Any]) -> None:
-    shape: tuple[int, ...] = ()
-    for argument, value in fields.items():
-        try:
-            shape = np.broadcast_shapes(shape, np.shape(value))
-        except ValueError as error:
-            raise refuse(
-                argument,
-                f"one number or a shape that goes with {shape}",
-                np.shape(value),
-            ) from error

@@ -4,12 +4,13 @@
 
 b is the number of births per bare area in the step (J Δt), S the true area. Nuclei
 that would be born under metal are left out, so that their mean is that of
-`depojax.physics.nucleation`: coverage = 1 − exp(−X). In a cell the wall is the plane
-that leaves its pore fraction open, with the normal of its open faces.
+`depojax.physics.nucleation`: coverage = 1 − exp(−X). Where a cell
+has its wall is told by `cut_walls`.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,12 +22,9 @@ from scipy.spatial import KDTree
 from depojax._checks import check_array_shape, check_range, refuse
 from depojax._types import Nodes, Triple, as_float, is_traced, static
 from depojax.fv.grid import Grid
+from depojax.physics.cut_walls import cut_walls, floor_area
 from depojax.scaffold.features import generator_of
 from depojax.scaffold.scaffold import Scaffold
-
-_HALVINGS = 60
-_ROUNDS = 400
-_THIN = 1e-4  # least share of a normal: what is thinner loses digits
 
 
 class Nuclei(eqx.Module):
@@ -167,56 +165,35 @@ def draw_nuclei(
     if grown.shape[0] != steps:
         raise refuse("growth", f"as many steps as births, {steps}", grown.shape[0])
     spans = np.broadcast_to(np.asarray(time_step, float), (steps,))
-    rng = generator_of(key)
-    walls = _walls(scaffold)
+    walls = cut_walls(scaffold)
     area = np.asarray(scaffold.surface_area, float).ravel()
-    floor = _floor_area(scaffold).ravel() if collector else 0 * area
+    floor = floor_area(scaffold).ravel() if collector else 0 * area
+    surfaces = ((area, walls.points), (floor, walls.floor_points))
+    born = _drawn_births(generator_of(key), expected, spans, surfaces)
     reach = np.concatenate([np.zeros_like(grown[:1]), np.cumsum(grown, 0)])
     reach = np.broadcast_to(reach, (steps + 1, area.size))
-    starts = np.concatenate([[0.0], np.cumsum(spans)])
-    cells, points, times, shares, during = [], [], [], [], []
-    for step in range(steps):
-        for surface, on in ((area, walls.points), (floor, walls.floor_points)):
-            counts = rng.poisson(np.broadcast_to(expected[step], area.shape) * surface)
-            which = np.repeat(np.arange(area.size), counts)
-            share = rng.random(which.size)
-            cells.append(which)
-            points.append(on(rng, which))
-            shares.append(share)
-            during.append(np.full(which.size, step))
-            times.append(starts[step] + share * spans[step])
-    cell, point, share, step, time = map(
-        np.concatenate, (cells, points, shares, during, times)
-    )
-    order = np.argsort(step + share, kind="stable")
-    cell, point, share, step, time = (
-        a[order] for a in (cell, point, share, step, time)
-    )
 
     def size(nucleus, at_step, at_share):
         """Radius of some nuclei when another is born."""
-        here = cell[nucleus]
+        here = born.cell[nucleus]
 
         def length(k, u):
             return (1 - u) * reach[k, here] + u * reach[k + 1, here]
 
-        return (
-            birth_radius
-            + length(at_step, at_share)
-            - length(step[nucleus], share[nucleus])
-        )
+        at_birth = length(born.step[nucleus], born.share[nucleus])
+        return birth_radius + length(at_step, at_share) - at_birth
 
-    all_of = np.arange(cell.size)
-    radii = size(all_of, np.full(cell.size, steps - 1), np.ones(cell.size))
+    count = born.cell.size
+    radii = size(np.arange(count), np.full(count, steps - 1), np.ones(count))
     x, y, z = (float(length) for length in scaffold.grid.lengths)
     drawn = Nuclei(
-        jnp.asarray(point.reshape(-1, 3)),
+        jnp.asarray(born.point.reshape(-1, 3)),
         jnp.asarray(radii),
-        jnp.asarray(time),
+        jnp.asarray(born.time),
         (x, y, z),
         scaffold.grid.periodic,
     )
-    keep = _born_bare(drawn, size, step, share)
+    keep = _born_bare(drawn, size, born)
     return eqx.tree_at(
         lambda n: (n.centers, n.radii, n.birth_times),
         drawn,
@@ -224,7 +201,42 @@ def draw_nuclei(
     )
 
 
-def _born_bare(nuclei: Nuclei, size, step, share) -> np.ndarray:
+class _Births(NamedTuple):
+    """Where and when nuclei are born, the oldest first."""
+
+    cell: np.ndarray  # flat index
+    point: np.ndarray  # [m]
+    step: np.ndarray  # in which
+    share: np.ndarray  # of that step, passed by then [-]
+    time: np.ndarray  # [s]
+
+
+def _drawn_births(
+    rng: np.random.Generator,
+    expected: np.ndarray,
+    spans: np.ndarray,
+    surfaces: tuple[tuple[np.ndarray, Callable[..., np.ndarray]], ...],
+) -> _Births:
+    """Births on surfaces, each an area per cell [m²] and what draws points on it.
+
+    `expected` per area [m⁻²] in each step, `spans` of the steps [s].
+    """
+    starts = np.concatenate([[0.0], np.cumsum(spans)])
+    drawn = []
+    for step in range(len(spans)):
+        for area, points_in in surfaces:
+            counts = rng.poisson(np.broadcast_to(expected[step], area.shape) * area)
+            cell = np.repeat(np.arange(area.size), counts)
+            share = rng.random(cell.size)
+            during = np.full(cell.size, step)
+            time = starts[step] + share * spans[step]
+            drawn.append(_Births(cell, points_in(rng, cell), during, share, time))
+    births = _Births(*map(np.concatenate, zip(*drawn, strict=True)))
+    order = np.argsort(births.step + births.share, kind="stable")
+    return _Births(*(values[order] for values in births))
+
+
+def _born_bare(nuclei: Nuclei, size, born: _Births) -> np.ndarray:
     """Which nuclei were not born within an older one."""
     keep = np.ones(nuclei.count, bool)
     if not nuclei.count:
@@ -235,124 +247,8 @@ def _born_bare(nuclei: Nuclei, size, step, share) -> np.ndarray:
     # Sorted by birth: the first of each pair is the older one.
     older, younger = np.sort(pairs, axis=1).T
     apart = nuclei._apart(points[older] - points[younger])
-    keep[younger[apart < size(older, step[younger], share[younger])]] = False
+    keep[younger[apart < size(older, born.step[younger], born.share[younger])]] = False
     return keep
-
-
-class _Walls:
-    """Planes in the cut cells, and points on them."""
-
-    def __init__(self, centers, widths, normal, offset):
-        self.centers, self.widths = centers, widths
-        self.normal, self.offset = normal, offset
-
-    def points(self, rng, cell: np.ndarray) -> np.ndarray:
-        """Points even over the walls in some cells."""
-        normal, half = self.normal[cell], self.widths[cell] / 2
-        middle = normal * self.offset[cell][:, None]
-        first, second = _tangents(normal)
-        reach = np.linalg.norm(half, axis=1)
-
-        def propose(some):
-            u, v = rng.uniform(-1, 1, (2, some.size)) * reach[some]
-            return middle[some] + first[some] * u[:, None] + second[some] * v[:, None]
-
-        def inside(some, point):
-            return np.all(np.abs(point) <= half[some], axis=1)
-
-        found = _accepted(cell.size, propose, inside)
-        return self.centers[cell] + np.clip(found, -half, half)
-
-    def floor_points(self, rng, cell: np.ndarray) -> np.ndarray:
-        """Points even over what is open of the floors of some cells."""
-        half = self.widths[cell] / 2
-
-        def propose(some):
-            point = rng.uniform(-1, 1, (some.size, 3)) * half[some]
-            point[:, 2] = -half[some][:, 2]
-            return point
-
-        def inside(some, point):
-            ahead = np.sum(point * self.normal[cell[some]], axis=1)
-            uncut = ~np.any(self.normal[cell[some]], axis=1)
-            return uncut | (ahead > self.offset[cell[some]])
-
-        return self.centers[cell] + _accepted(cell.size, propose, inside)
-
-
-def _accepted(count: int, propose, inside) -> np.ndarray:
-    """Proposals until each is inside; what never is stays as it came last."""
-    found = np.zeros((count, 3))
-    missing = np.arange(count)
-    for _ in range(_ROUNDS):
-        if not missing.size:
-            break
-        found[missing] = propose(missing)
-        missing = missing[~inside(missing, found[missing])]
-    return found
-
-
-def _walls(scaffold: Scaffold) -> _Walls:
-    grid = scaffold.grid
-    shape = grid.shape
-    widths = np.stack(np.meshgrid(*map(np.asarray, grid.widths), indexing="ij"), -1)
-    centers = np.stack(np.meshgrid(*map(np.asarray, grid.centers), indexing="ij"), -1)
-    areas = []
-    for axis, faces in enumerate(scaffold.face_transmission):
-        jump = np.diff(np.asarray(faces, float), axis=axis)
-        areas.append(jump * np.broadcast_to(np.asarray(grid.face_areas(axis)), shape))
-    vector = np.stack(areas, -1).reshape(-1, 3)  # into the pore
-    length = np.linalg.norm(vector, axis=1)
-    cut = np.asarray(scaffold.surface_area).ravel() > 0
-    normal = np.where(
-        cut[:, None], vector / np.where(length > 0, length, 1.0)[:, None], 0.0
-    )
-    widths, centers = widths.reshape(-1, 3), centers.reshape(-1, 3)
-    open_share = np.asarray(scaffold.pore_fraction, float).ravel()
-    offset = np.zeros(len(normal))
-    offset[cut] = _plane_offsets(normal[cut], widths[cut], open_share[cut])
-    return _Walls(centers, widths, normal, offset)
-
-
-def _plane_offsets(normal, widths, open_share) -> np.ndarray:
-    """s of the planes n·x = s about the centres that leave a share open, n·x > s."""
-    m = np.abs(normal) * widths
-    m = np.maximum(m, _THIN * m.max(axis=1, keepdims=True))
-    whole = m.sum(axis=1)
-    low, high = np.zeros_like(whole), whole.copy()
-
-    def below(alpha):
-        """Volume of the unit cube where m·ξ < α, by inclusion and exclusion."""
-        total = np.zeros_like(alpha)
-        for corner in np.ndindex(2, 2, 2):
-            rest = np.maximum(alpha - m @ np.asarray(corner, float), 0)
-            total += (-1) ** sum(corner) * rest**3
-        return total / (6 * m.prod(axis=1))
-
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        less = below(middle) < 1 - open_share
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    return (low + high) / 2 - whole / 2
-
-
-def _tangents(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two directions at right angles to each normal and each other."""
-    aside = np.eye(3)[np.argmin(np.abs(normal), axis=1)] if len(normal) else normal
-    first = np.cross(normal, aside)
-    length = np.linalg.norm(first, axis=1, keepdims=True)
-    first = first / np.where(length > 0, length, 1.0)
-    return first, np.cross(normal, first)
-
-
-def _floor_area(scaffold: Scaffold) -> np.ndarray:
-    """Open area of the plane z = 0 in each cell [m²]."""
-    area = np.zeros(scaffold.shape)
-    faces = np.broadcast_to(
-        np.asarray(scaffold.grid.face_areas(2)), (*scaffold.shape[:2], 1)
-    )
-    area[..., 0] = np.asarray(scaffold.face_transmission[2])[..., 0] * faces[..., 0]
-    return area
 
 
 def _per_step(argument: str, value: Any, shape: tuple[int, int, int]) -> np.ndarray:

@@ -61,9 +61,16 @@ def efficiency_for(cycles: Any, *, retention: Any = 0.8, excess: Any = 1.0) -> A
     n, R, f = jnp.broadcast_arrays(n, R, f)
     spare, known = concrete(n - (f - 1)), concrete(f - 1 - jnp.log(R))
     if spare is not None and (spare <= 0).any():
-        raise refuse("cycles", "more than excess − 1", f"{float(spare.min()):g} beyond")
+        raise refuse(
+            "cycles",
+            "more than excess − 1, for which the spare metal lasts at any efficiency",
+            f"{-float(spare.min()):g} fewer",
+        )
     if known is not None and (known <= 0).any():
-        raise refuse("retention", "less than 1 where there is no excess", 1.0)
+        raise refuse(
+            "retention", "less than 1 where there is no excess", 1.0,
+            "Nothing is ever lost only at CE = 1.",
+        )  # fmt: skip
 
     def life(log_loss, R, f):
         # x = −ln CE

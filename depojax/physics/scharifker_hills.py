@@ -224,7 +224,10 @@ def hemisphere_radius(
     check_range("time", time, 0.0, math.inf, "s")
     t, z = as_float(time), metal.charge
     if (concentration is None) != (diffusivity is None):
-        raise refuse("diffusivity", "both it and concentration, or neither", "one")
+        raise refuse(
+            "diffusivity", "both it and concentration, or neither", "one",
+            "Diffusion decides with both, kinetics alone with neither.",
+        )  # fmt: skip
     if diffusivity is None and current_density is None:
         raise refuse("current_density", "it, or diffusivity and concentration", "none")
     if current_density is not None:

@@ -28,7 +28,7 @@ from depojax._checks import check_choice, check_range, nearest, refuse
 from depojax._types import Scalar, as_float, static
 from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation
-from depojax.scaffold.gradients import Graded
+from depojax.scaffold.gradients import Graded, on_cells
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import cm, mA, mV
 
@@ -119,11 +119,17 @@ def graded(
 
     Raises `ValueError` for a share out of [0, 1], or two insulators.
     """
-    s = on_cells(Graded(jnp.asarray([0.0, 1.0])) if share is None else share, scaffold)
+    share = Graded(jnp.asarray([0.0, 1.0])) if share is None else share
+    s = _share_on_cells(share, scaffold)
     check_range("share", s, 0.0, 1.0)
     ends = [part for part in (bottom, top) if part.conducts]
     if not ends:
-        raise refuse("bottom", "one substrate that conducts", f"{bottom.name} and top")
+        raise refuse(
+            "bottom",
+            "a substrate that conducts electrons, here or as top",
+            f"{bottom.name} and {top.name}",
+            "Metal does not nucleate on insulators alone.",
+        )
     low, high = ends[0].measurement(metal), ends[-1].measurement(metal)
     overpotential = (1 - s) * low.overpotential + s * high.overpotential
     law = Nucleation.from_overpotential(metal, overpotential, **options)
@@ -136,19 +142,16 @@ def graded(
     )
 
 
-def on_cells(field: Any, scaffold: Scaffold) -> Array:
-    """A number, an array, a `Graded` profile or f(x, y, z) at the cells' centres."""
+def _share_on_cells(share: Any, scaffold: Scaffold) -> Array:
     grid = scaffold.grid
-    if isinstance(field, Graded):
-        z = grid.centers[2]
-        values = field.on_heights(z / grid.lengths[2])[None, None, :]
-    else:
-        values = as_float(field(*grid.center_mesh()) if callable(field) else field)
+    values = on_cells(share, grid)
     try:
         return jnp.broadcast_to(values, grid.shape)
     except ValueError as error:
         raise refuse(
-            "share", f"a number or an array over the cells {grid.shape}", values.shape
+            "share",
+            f"a number or an array over the cells {grid.shape}",
+            f"shape {values.shape}",
         ) from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from depojax._checks import refuse
 from depojax.design.fields import Profile
-from depojax.design.optimise import Optimisation
+from depojax.design.optimisation import Optimisation
 from depojax.plot.parts import BLUE, COLOURS, GREY, ORANGE, check_kind, new_figure
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from depojax.plot.parts import (
 )
 from depojax.problems.cell import Cell
 from depojax.problems.polarisation import PolarisationCurve
-from depojax.problems.space_charge import SpaceCharge
 from depojax.problems.space_charge_curve import SpaceChargeCurve
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.units import M, cm, mA
 
 if TYPE_CHECKING:

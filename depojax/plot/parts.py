@@ -11,7 +11,7 @@ from depojax.io import whole_file
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
-from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.units import cm, mA, mAh, mV, nm, um
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from depojax.plot.parts import (
     quantile,
 )
 from depojax.problems.simulate import Simulation
-from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.units import cm, mA, mV, um
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from depojax.plot.parts import (
 from depojax.problems.cell import Cell
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
-from depojax.problems.space_charge import SpaceCharge
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import M, cm, mV, um
 

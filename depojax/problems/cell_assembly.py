@@ -14,7 +14,8 @@ from depojax.fv.operators import conductances, without_ends
 from depojax.physics.electrolyte import AbstractElectrolyte, Properties
 from depojax.physics.kinetics import AbstractKinetics, LinearKinetics
 from depojax.problems.cell import Cell, Domain
-from depojax.problems.cell_model import CellModel, Solid, Surface
+from depojax.problems.cell_model import CellModel, Solid
+from depojax.problems.cell_surfaces import Surface
 from depojax.problems.salt_balance import well_connected
 from depojax.scaffold.scaffold import flood
 from depojax.scaffold.solid import solid_conductances

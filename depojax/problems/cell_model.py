@@ -17,13 +17,12 @@ Newman & Thomas-Alyea, Electrochemical Systems, 3rd ed., ch. 12 and 22.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.fv.grid import Grid
@@ -33,9 +32,9 @@ from depojax.physics.electrolyte import (
     BinaryElectrolyte,
     diffusion_potential,
 )
-from depojax.physics.film import Film, FilmInUse
+from depojax.physics.film import Film
 from depojax.physics.interface import AtWall, at_wall, share_at_wall
-from depojax.physics.kinetics import AbstractKinetics
+from depojax.problems.cell_surfaces import Reactions, Surface, Use
 from depojax.solvers.stencil import (
     FaceStencil,
     laid_out,
@@ -60,75 +59,6 @@ class Fields(eqx.Module):
     collector: Scalar  # V F/(RT) [-]
 
 
-class Surface(eqx.Module):
-    """A reacting surface, in all cells or in one layer of them."""
-
-    kinetics: AbstractKinetics
-    area: Array  # true area per cell [m²]
-    # Wall distance over the transport factor on the way, negative where the centre of a
-    # cell lies in the metal [m].
-    reach: Array
-    film: Array | Film | FilmInUse  # area resistance [Ω m²]
-    deposit: Array | None = None  # metal at first [C m-2]; None: always enough
-    least: Array | None = None  # the lowest current, for there is no more [A m-2]
-    slack: Array | None = None  # what a double layer gives beside metal [C m-2]
-    # Where it is, among all cells in a row, and numbers beyond them; None: everywhere.
-    places: Int[Array, "n"] | None = None
-    equilibrium: Array | None = None  # U against bulk metal [V]; None: zero
-    layer: int | None = static(default=None)  # along z; None: all cells
-
-    def gathered(self, tree: PyTree, shape: tuple[int, ...]) -> PyTree:
-        """A tree whose fields over cells are of the reacting places alone."""
-        if self.places is None:
-            return tree
-
-        def pick(field: Any) -> Any:
-            if not (eqx.is_array(field) and field.shape == shape):
-                return field
-            return field.ravel().at[self.places].get(mode="clip")
-
-        return jax.tree.map(pick, tree)
-
-    def spread(self, values: Array, elsewhere: Array) -> Array:
-        """Undo `gathered` for one array: a field with other values elsewhere."""
-        if self.places is None:
-            return values
-        flat = elsewhere.ravel().at[self.places].set(values, mode="drop")
-        return flat.reshape(elsewhere.shape)
-
-    def of(self, field: Array) -> Array:
-        """The cells of a field at this surface."""
-        return field if self.layer is None else field[..., self.layer]
-
-    def in_use(
-        self, time: Scalar, crossed: Array | None, plated: Array | None, span: Scalar
-    ) -> "Surface":
-        """The surface for a current that goes on for `span` until `time` [s].
-
-        Before, a charge had crossed the film, and a charge been plated [C m⁻²].
-        """
-        film, least = self.film, None
-        if isinstance(film, Film):
-            film = FilmInUse(film, time, as_float(crossed), span)
-        if self.deposit is not None:
-            # Above zero where the explicit part of a step took too much: it comes back.
-            there = self.deposit + as_float(plated)
-            least = -(there if self.slack is None else there + self.slack) / span
-        return dataclasses.replace(self, film=film, least=least)
-
-    def film_after(self, time: Scalar, crossed: Any) -> Array:
-        """Area resistance of the film [Ω m²]."""
-        if isinstance(self.film, Film):
-            return self.film.resistance_after(time, crossed)
-        return as_float(self.film)
-
-    def into_cells(self, values: Array, shape: tuple[int, ...]) -> Cells:
-        """`values` at the surface as a field that is zero elsewhere."""
-        if self.layer is None:
-            return values
-        return jnp.zeros(shape, values.dtype).at[..., self.layer].set(values)
-
-
 class Solid(eqx.Module):
     """How the host conducts electrons, over `CellModel.unit` F/(RT)."""
 
@@ -137,24 +67,32 @@ class Solid(eqx.Module):
     reached: Bool[Array, "x y z"]  # cells that something connects to the collector
 
 
-class Reactions(eqx.Module):
-    """What happens at the three surfaces; iterating gives current densities [A m⁻²]."""
+class Transport(eqx.Module):
+    """Coefficients in numbers, per cell.
 
-    host: AtWall  # per cell
-    floor: AtWall  # per column
-    counter: AtWall
+    Between two places c is nearly linear, and so are D, κ and w of it:
 
-    def __iter__(self) -> Iterator[Array]:
-        return (place.current for place in (self.host, self.floor, self.counter))
+        φ_P − φ_N = ∫w d ln c + i ∫dx/κ = w̄ ln(c_P/c_N) + i h/κ̄
 
+    with the arithmetic mean w̄ and the logarithmic mean κ̄. Of a dilute salt, where κ is
+    that of c, and of constant properties that is exact.
+    """
 
-class Use(eqx.Module):
-    """What the films have seen."""
+    concentration: Array  # c/c₀, kept positive
+    diffusion: Array  # D/D₀
+    conduction: Array  # κ (RT/F) / unit
+    log_conduction: Array | None  # None where κ is the same everywhere
+    exponent: Array | None  # d ln κ/d ln c; None with it
+    potential: Array  # w F/(RT), the diffusion potential per ln c
+    cation_share: Array  # t₊
 
-    time: Scalar  # [s]
-    crossed: tuple[
-        Array | None, Array | None, Array | None
-    ]  # ∫|i| dt of the three surfaces [C m-2]
+    def conduction_to(self, beside: Callable[[Array], Array]) -> Array:
+        """κ̄ between the cells and those beside them, of a field laid out in rows."""
+        here, there = rows(self.conduction), beside(self.conduction)
+        if self.log_conduction is None:
+            return (here + there) / 2
+        rise = beside(self.log_conduction) - rows(self.log_conduction)
+        return mean_of_rise(here, there, rise)
 
 
 class CellModel(eqx.Module):
@@ -166,7 +104,7 @@ class CellModel(eqx.Module):
     pore_volume: Cells  # [m³]
     faces: FaceStencil  # conductances between cells [m]
     far: Array | None  # of the top faces where a bath holds c₀ and φ_l = 0 [m]
-    solid: "Solid | None"  # None: the host is at the collector's potential
+    solid: Solid | None  # None: the host is at the collector's potential
     host: Surface
     floor: Surface  # the collector where it is open
     counter: Surface  # without area where a bath is the far side
@@ -194,7 +132,7 @@ class CellModel(eqx.Module):
         x, y, z = self.grid.lengths
         return jax.lax.stop_gradient(x * y / jnp.minimum(z, 1e-3))
 
-    def transport(self, c: Array) -> "Transport":
+    def transport(self, c: Array) -> Transport:
         """The coefficients of the cells, as numbers."""
         electrolyte = self.electrolyte
         c0, D0 = electrolyte.concentration, self.reference_diffusivity
@@ -258,7 +196,7 @@ class CellModel(eqx.Module):
         self,
         surface: Surface,
         x: Fields,
-        transport: "Transport",
+        transport: Transport,
         potential: Array,
         guess: Array | None,
         known: AtWall | None,
@@ -304,7 +242,7 @@ class CellModel(eqx.Module):
         wall = surface.spread(found.concentration, c0 * c)
         return AtWall(jnp.where(surface.area > 0, current, 0.0), wall)
 
-    def flows(self, x: Fields, transport: "Transport") -> tuple[Cells, Cells]:
+    def flows(self, x: Fields, transport: Transport) -> tuple[Cells, Cells]:
         """What leaves each cell by transport: salt (as charge), and charge [m].
 
         Salt is that which the reference to the local t₊ leaves: t₊ times the balance of
@@ -342,7 +280,7 @@ class CellModel(eqx.Module):
         return salt, charge
 
     def through_far_side(
-        self, c: Array, liquid: Array, t: "Transport"
+        self, c: Array, liquid: Array, t: Transport
     ) -> tuple[Array, Array]:
         """Salt and charge that leave the top cells into a bath of c₀ at φ_l = 0."""
         du, far = c - 1, as_float(self.far)
@@ -353,7 +291,7 @@ class CellModel(eqx.Module):
         D, w = (t.diffusion + bath.diffusion) / 2, (t.potential + bath.potential) / 2
         return far * D * du, through * (liquid - w * jnp.log(t.concentration))
 
-    def conduction_to_far_side(self, t: "Transport") -> Array:
+    def conduction_to_far_side(self, t: Transport) -> Array:
         """Of the way from the top cells to a bath."""
         if not self.far_feeds or t.exponent is None:
             return t.conduction
@@ -366,7 +304,7 @@ class CellModel(eqx.Module):
         return isinstance(self.electrolyte, BinaryElectrolyte)
 
     def balances(
-        self, x: Fields, reactions: "Reactions"
+        self, x: Fields, reactions: Reactions
     ) -> tuple[Cells, Cells, Cells | None, Scalar]:
         """What each cell loses: salt, ionic charge, electronic charge; and the current
         that leaves through the collector [m]."""
@@ -384,7 +322,7 @@ class CellModel(eqx.Module):
             return salt, liquid, None, out
         return salt, liquid, self.solid_flow(x.solid) - host, out
 
-    def through_collector(self, x: Fields, reactions: "Reactions") -> Scalar:
+    def through_collector(self, x: Fields, reactions: Reactions) -> Scalar:
         """The current that leaves through the collector [m]."""
         host, floor, _ = (
             jnp.sum(surface.area * i) / self.unit
@@ -536,31 +474,3 @@ class CellModel(eqx.Module):
             return jnp.zeros_like(potential)
         through = self.solid.contact * potential[..., 0]
         return net_outflow(self.solid.faces, potential).at[..., 0].add(through)
-
-
-class Transport(eqx.Module):
-    """Coefficients in numbers, per cell.
-
-    Between two places c is nearly linear, and so are D, κ and w of it:
-
-        φ_P − φ_N = ∫w d ln c + i ∫dx/κ = w̄ ln(c_P/c_N) + i h/κ̄
-
-    with the arithmetic mean w̄ and the logarithmic mean κ̄. Of a dilute salt, where κ is
-    that of c, and of constant properties that is exact.
-    """
-
-    concentration: Array  # c/c₀, kept positive
-    diffusion: Array  # D/D₀
-    conduction: Array  # κ (RT/F) / unit
-    log_conduction: Array | None  # None where κ is the same everywhere
-    exponent: Array | None  # d ln κ/d ln c; None with it
-    potential: Array  # w F/(RT), the diffusion potential per ln c
-    cation_share: Array  # t₊
-
-    def conduction_to(self, beside: Callable[[Array], Array]) -> Array:
-        """κ̄ between the cells and those beside them, of a field laid out in rows."""
-        here, there = rows(self.conduction), beside(self.conduction)
-        if self.log_conduction is None:
-            return (here + there) / 2
-        rise = beside(self.log_conduction) - rows(self.log_conduction)
-        return mean_of_rise(here, there, rise)

@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar
 from depojax.fv.logarithmic_mean import slopes_of_mean
-from depojax.problems.cell_model import CellModel, Fields, Reactions, Transport
+from depojax.problems.cell_model import CellModel, Fields, Transport
+from depojax.problems.cell_surfaces import Reactions
 from depojax.solvers.stencil import (
     Padded,
     Rows,

@@ -19,7 +19,8 @@ from jaxtyping import Array, Bool
 from depojax._extremes import largest_of, least_of
 from depojax._types import Cells, Scalar, static
 from depojax.physics.interface import AtWall
-from depojax.problems.cell_model import CellModel, Fields, Reactions, Use
+from depojax.problems.cell_model import CellModel, Fields
+from depojax.problems.cell_surfaces import Reactions, Use
 from depojax.problems.cell_tangent import CellTangent, cell_tangent
 from depojax.problems.coupled_inverse import FieldByField, inverse_of, salt_cycle
 from depojax.problems.places import deciding_place

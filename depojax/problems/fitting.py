@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import optimistix as optx
 from jaxtyping import Array, Float
 
 from depojax._checks import check_choice, check_finite, check_plausible, refuse
@@ -26,6 +24,7 @@ from depojax.physics.kinetics import (
     MarcusHushChidsey,
     Tafel,
 )
+from depojax.solvers.least_squares import LeastSquares, least_squares_of_logs
 from depojax.solvers.results import SolveError
 from depojax.units import ROOM_TEMPERATURE
 
@@ -119,53 +118,42 @@ def fit_kinetics(
     first = jnp.stack([_get(start, name) for name in names])
     check_plausible("free", first, 1e-30, 1e30, "SI units", "a positive start")
     conditions = (eta, i, u, as_float(concentration), as_float(temperature))
-    logs, left, spread, ended, steps = _minimise(
-        start, jnp.log(first), conditions, names, max_steps
-    )
-    law, R = _with(start, names, jnp.exp(logs))
-    if not ended:
+    found = _minimise(start, jnp.log(first), conditions, names, max_steps)
+    values = jnp.exp(found.logs)
+    law, R = _with(start, names, values)
+    if not found.ended:
         raise SolveError(
             f"The fit did not end within {max_steps} steps. Start closer: i₀ within a "
             "factor of ten; leave out what the data cannot tell.",
             law,
         )
-    covariance = spread * jnp.sum(left**2) / (eta.size - len(names))
-    values = jnp.exp(logs)
+    variance = jnp.sum(found.residual**2) / (eta.size - len(names))
+    covariance = jnp.linalg.inv(found.normal) * variance
     return KineticsFit(
         kinetics=law,
         resistance=R,
         values=values,
         standard_errors=values * jnp.sqrt(jnp.diagonal(covariance)),
         covariance=covariance,
-        residual=left,
+        residual=found.residual,
         free=names,
-        steps=int(steps),
+        steps=int(found.steps),
     )
 
 
 @eqx.filter_jit
-def _minimise(start, logs, conditions, names, max_steps):
-    """ln p where it is least, residual, (JᵀJ)⁻¹, whether it ended, steps."""
+def _minimise(start, logs, conditions, names, max_steps) -> LeastSquares:
     eta, i, u, c, T = conditions
 
-    def residual(logs, _):
+    def residual(logs):
         law, R = _with(start, names, jnp.exp(logs))
         found = interface_current(law, eta, c, T, resistance=R, depletion=0.0)
         return (found - i) / u
 
     tolerance = float(jnp.finfo(eta.dtype).eps) ** 0.75
-    solution = optx.least_squares(
-        residual,
-        optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance),
-        logs,
-        max_steps=max_steps,
-        throw=False,
+    return least_squares_of_logs(
+        residual, logs, tolerance=tolerance, max_steps=max_steps
     )
-    logs = solution.value
-    J = jax.jacfwd(residual)(logs, None)
-    ended = solution.result == optx.RESULTS.successful
-    steps = solution.stats["num_steps"]
-    return logs, residual(logs, None), jnp.linalg.inv(J.T @ J), ended, steps
 
 
 def _leaf(start, name):

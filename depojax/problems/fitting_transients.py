@@ -11,10 +11,8 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 from jaxtyping import Array, Float
 
 from depojax._checks import check_finite, check_plausible, check_range, refuse
@@ -27,6 +25,7 @@ from depojax.physics.scharifker_hills import (
     scharifker_hills,
     transient_of,
 )
+from depojax.solvers.least_squares import LeastSquares, least_squares_of_logs
 from depojax.solvers.results import SolveError
 from depojax.units import FARADAY
 
@@ -110,31 +109,37 @@ def fit_scharifker_hills(
     u = jnp.broadcast_to(u, i.shape)
     check_plausible("uncertainty", u, 1e-12, 1e12, "A m⁻²", "0.1 * mA / cm**2")
     given = {"concentration": concentration, "diffusivity": diffusivity}
-    fits = {}
+    free, fits = {}, {}
     for kind, names in _FREE.items():
-        free = names if diffusivity is not None else (*names, "diffusivity")
+        free[kind] = names if diffusivity is not None else (*names, "diffusivity")
         start = _start(kind, metal, given, t[peak], i[peak])
-        fits[kind] = _fit(start, free, t, i, u, max_steps)
-    ended = {kind: fit for kind, fit in fits.items() if fit[-1]}
-    if not ended:
+        fit = _minimise(start, free[kind], t, i, u, max_steps)
+        if fit.ended and jnp.all(jnp.isfinite(fit.residual)):
+            fits[kind] = start, fit
+    if not fits:
         raise SolveError(
             f"No fit ended within {max_steps} steps. The data must show the peak: "
             "leave out the charging of the double layer, go on to twice its time.",
             None,
         )
-    criteria = {k: _criterion(fit[1], len(fit[3])) for k, fit in ended.items()}
+    criteria = {
+        kind: _criterion(fit.residual, len(free[kind]))
+        for kind, (_, fit) in fits.items()
+    }
     best = min(criteria, key=criteria.__getitem__)
-    law, residual, inverse, free, _ = ended[best]
-    values = jnp.stack([getattr(law, name) for name in free])
-    covariance = inverse * jnp.sum(residual**2) / (t.size - len(free))
+    start, fit = fits[best]
+    values = jnp.exp(fit.logs)
+    variance = jnp.sum(fit.residual**2) / (t.size - len(free[best]))
+    # Numbers that the data do not tell leave JᵀJ singular.
+    covariance = jnp.linalg.pinv(fit.normal) * variance
     return TransientFit(
-        transient=transient_of(law, t),
+        transient=transient_of(_with(start, free[best], values), t),
         measured=i,
         values=values,
         standard_errors=values * jnp.sqrt(jnp.diagonal(covariance)),
         covariance=covariance,
-        residual=residual,
-        free=free,
+        residual=fit.residual,
+        free=free[best],
         criteria=tuple(sorted(criteria.items())),
     )
 
@@ -143,8 +148,7 @@ def _start(kind: Kind, metal, given, peak_time, peak_current) -> NucleationKinet
     """The law whose peak is the highest of the measured currents."""
     limit = "progressive" if kind == "progressive" else "instantaneous"
     c = as_float(given["concentration"])
-    probe = {"site_density": 1.0} if limit == "instantaneous" else {}
-    probe |= {"nucleation_rate": 1.0} if limit == "progressive" else {}
+    probe = {_FREE[limit][0]: 1.0}
     D = given["diffusivity"]
     if D is None:
         flow = scharifker_hills(
@@ -168,6 +172,7 @@ def _start(kind: Kind, metal, given, peak_time, peak_current) -> NucleationKinet
 
 
 def _flow_square(law: NucleationKinetics) -> Array:
+    """(zFc)² [C² m⁻⁶]."""
     return (law.charge * FARADAY * law.concentration) ** 2
 
 
@@ -178,6 +183,7 @@ def _with(law, names, values):
 
 
 def _criterion(residual: Array, m: int) -> float:
+    """Akaike's, of m free numbers; the least is best."""
     n = residual.size
     least = float(jnp.finfo(residual.dtype).eps) ** 2
     mean = max(float(jnp.mean(residual**2)), least)
@@ -185,27 +191,13 @@ def _criterion(residual: Array, m: int) -> float:
 
 
 @eqx.filter_jit
-def _minimise(law, free, t, i, u, max_steps):
-    def residual(logs, _):
+def _minimise(law, free, t, i, u, max_steps) -> LeastSquares:
+    def residual(logs):
         return (_with(law, free, jnp.exp(logs)).current_density(t) - i) / u
 
-    tolerance = float(jnp.finfo(t.dtype).eps) ** 0.6
-    first = jnp.log(jnp.stack([getattr(law, name) for name in free]))
-    solution = optx.least_squares(
+    return least_squares_of_logs(
         residual,
-        optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance),
-        first,
+        jnp.log(jnp.stack([getattr(law, name) for name in free])),
+        tolerance=float(jnp.finfo(t.dtype).eps) ** 0.6,
         max_steps=max_steps,
-        throw=False,
     )
-    logs = solution.value
-    J = jax.jacfwd(residual)(logs, None)
-    ended = solution.result == optx.RESULTS.successful
-    return logs, residual(logs, None), jnp.linalg.pinv(J.T @ J), ended
-
-
-def _fit(law, free, t, i, u, max_steps):
-    """Law, residual, (JᵀJ)⁻¹, free names and whether it ended well."""
-    logs, residual, inverse, ended = _minimise(law, free, t, i, u, max_steps)
-    well = bool(ended) and bool(jnp.all(jnp.isfinite(residual)))
-    return _with(law, free, jnp.exp(logs)), residual, inverse, free, well

@@ -23,6 +23,12 @@ from depojax._types import Cells, Scalar
 from depojax.problems.ion_inverse import inverse_of
 from depojax.problems.ion_maps import crossed, local_thickness
 from depojax.problems.ion_model import IonFields, IonModel, Passing
+from depojax.problems.ion_reactions import (
+    balances,
+    faradaic,
+    layer_thickness,
+    passing_of,
+)
 from depojax.problems.ion_stage import IonDrive, IonStage, at_rest, target
 from depojax.problems.ion_tangent import ion_tangent
 from depojax.problems.waveforms import AbstractWaveform
@@ -33,7 +39,6 @@ from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
 
 _KEPT = 0.1  # of the concentration, at least, in a guess
-_INSTANT = 1e-7  # time to follow a jump, of the fastest relaxation
 
 
 class IonState(eqx.Module):
@@ -75,12 +80,12 @@ class IonBalance(AbstractBalance):
         return dataclasses.replace(
             nothing,
             fields=dataclasses.replace(nothing.fields, c=gained),
-            electrode=self.model.faradaic(y.fields, y.passing) - current,
+            electrode=faradaic(self.model, y.fields, y.passing) - current,
             charge=self.model.per_footprint(current),
         )
 
     def _gained(self, y: IonState) -> Array:
-        lost, _ = self.model.balances(y.fields, y.passing)
+        lost, _ = balances(self.model, y.fields, y.passing)
         return jnp.where(self.model.in_pore, -lost, 0.0)
 
     def current(self, t, y: IonState, gained: Array | None = None) -> Scalar:
@@ -88,7 +93,7 @@ class IonBalance(AbstractBalance):
         model = self.model
         gained = self._gained(y) if gained is None else gained
         moved = jnp.sum(self.weight * jnp.sum(model.z * gained, 0))
-        passed = model.faradaic(y.fields, y.passing)
+        passed = faradaic(model, y.fields, y.passing)
         if not model.neutral:
             rising = self._slope(t) / model.thermal_voltage
             moved = moved - self._capacity() * rising
@@ -140,7 +145,7 @@ class IonBalance(AbstractBalance):
     def follow_stage(self, t, known: IonState, a, y: IonState) -> IonState:
         stage = self.stage(t, known, a)
         fields = followed(stage, y.fields, y.passing)
-        passing = stage.model.passing(fields, known=y.passing)
+        passing = passing_of(stage.model, fields, known=y.passing)
         return self._with_sums(t, known, a, fields, passing)
 
     def _with_sums(self, t, known: IonState, a, fields: IonFields, passing: Passing):
@@ -194,14 +199,10 @@ class IonBalance(AbstractBalance):
         return {
             "voltage": y.fields.collector * model.thermal_voltage,
             "current_density": current,
-            "faradaic_current_density": model.per_footprint(
-                model.faradaic(y.fields, y.passing)
-            ),
-            "layer_thickness": model.layer_thickness(y.fields, y.passing),
+            "layer_thickness": layer_thickness(model, y.fields, y.passing),
             "lowest_of_any_ion": least_of(
                 jnp.where(model.in_pore, y.fields.c, jnp.inf)
             ),
-            "electrode_charge": y.electrode,
         }
 
     def begin(self, y0: IonState):

@@ -17,6 +17,7 @@ within the double layer: between them the exact Schur complement of the potentia
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -162,7 +163,7 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
     boltzmann = jnp.exp(jnp.clip(middle - phi, -_FARTHEST, _FARTHEST))
     if model.neutral:  # ln c + Φ takes the part of ln c: the same at equilibrium
         boltzmann = jnp.maximum(x.c, _THINNEST)
-    slopes = _Losses.of(tangent, per_time)
+    slopes = _Losses.of(tangent)
     mass = jnp.where(still, model.current_scale, wet * tangent.storage)
     following = jnp.where(still, 0.0, -model.z * jnp.maximum(x.c, 0))
     screened = -model.pore_volume * jnp.sum(model.z * following, 0)
@@ -203,7 +204,7 @@ class _Losses(eqx.Module):
     ions: IonCells  # each ion by itself [m]
 
     @classmethod
-    def of(cls, tangent: IonTangent, per_time: Scalar) -> "_Losses":
+    def of(cls, tangent: IonTangent) -> "_Losses":
         model, local = tangent.model, tangent.local
         z = jnp.asarray(model.charges, tangent.storage.dtype)
         none = jnp.zeros_like(tangent.storage)
@@ -275,31 +276,54 @@ def _cycles(model: IonModel, losses: Array, systems: list[Array]) -> Cycle:
     return jax.lax.map(build, (losses, tuple(systems)))
 
 
+class _Rows(NamedTuple):
+    """The rows of a column's Jacobian, cell by cell."""
+
+    own: Array  # by the fields of the cell itself: (z, unknowns, unknowns)
+    above: Array  # by those of the cell above
+    below: Array
+    collector: Array  # by the collector's potential: (z, unknowns)
+
+
 def _column(tangent: IonTangent) -> Column:
     """The blocks of a column, row by row of what `IonTangent` does."""
-    model, shape = tangent.model, tangent.model.grid.shape
-    n, cells = len(model.charges), shape[2]
+    model = tangent.model
+    n, cells = len(model.charges), model.grid.shape[2]
     dtype = tangent.storage.dtype
-    scale = model.current_scale
-
-    def line(field: Array) -> Array:
-        return field[..., 0, 0, :]
-
-    def of_faces(padded: Array) -> Array:
-        return interior(padded, shape)[0, 0]
-
-    faces = tangent.faces[2]
     driving = jnp.zeros((cells, n, n + 1), dtype)  # ∂Φ_k/∂(c_j, φ)
     driving = driving.at[:, :, n].set(jnp.asarray(model.charges, dtype))
     if tangent.crowding is not None:
-        driving = driving.at[:, :, :n].add(line(tangent.crowding).T[:, None, :])
-    own = jnp.zeros((cells, n + 1, n + 1), dtype)
-    above, below = own, own
+        driving = driving.at[:, :, :n].add(_line(tangent.crowding).T[:, None, :])
+    none = jnp.zeros((cells, n + 1, n + 1), dtype)
+    rows = _Rows(none, none, none, none[..., 0])
+    rows = _with_transport(rows, tangent, driving)
+    rows = _with_reactions(rows, tangent, driving)
+    rows = _where_idle(_weighted(_with_gauss(rows, tangent), tangent), tangent)
+    along, corner = _of_collector(tangent)
+    blocks = BlockTridiagonal(rows.below, rows.own, rows.above)
+    return Column(blocks, rows.collector, along, corner)
+
+
+def _line(field: Array) -> Array:
+    """A field over a column, along z."""
+    return field[..., 0, 0, :]
+
+
+def _of_faces(padded: Array, tangent: IonTangent) -> Array:
+    """A field on the faces above the cells of a column."""
+    return interior(padded, tangent.model.grid.shape)[0, 0]
+
+
+def _with_transport(rows: _Rows, tangent: IonTangent, driving: Array) -> _Rows:
+    """What leaves through the faces, and what is stored."""
+    n = len(tangent.model.charges)
     ions = jnp.arange(n)
+    own, above, below, _ = rows
+    faces = tangent.faces[2]
     if faces is not None:
         # δF of the face above each cell by the cell's own fields, and by those above.
         a, b, s = (
-            jax.vmap(of_faces)(part).T
+            jax.vmap(lambda field: _of_faces(field, tangent))(part).T
             for part in (faces.here, faces.above, faces.driven)
         )
         up = jnp.roll(driving, -1, 0)
@@ -308,14 +332,20 @@ def _column(tangent: IonTangent) -> Column:
         own = own.at[:, :n].add(by_own).at[1:, :n].add(-by_above[:-1])
         above = above.at[:, :n].add(by_above)
         below = below.at[1:, :n].add(-by_own[:-1])
-    stored = line(tangent.storage)
-    own = own.at[:, ions, ions].add(stored[:, None])
-    local = tangent.local
-    collector = jnp.zeros((cells, n + 1), dtype)
+    own = own.at[:, ions, ions].add(_line(tangent.storage)[:, None])
+    return rows._replace(own=own, above=above, below=below)
+
+
+def _with_reactions(rows: _Rows, tangent: IonTangent, driving: Array) -> _Rows:
+    """What metal and baths take of the ions."""
+    model, local = tangent.model, tangent.local
+    n = len(model.charges)
+    ions = jnp.arange(n)
+    own, collector = rows.own, rows.collector
     for m, p in enumerate(model.reacting):
-        own = own.at[:, p, :n].add(line(local.by_ions[m]).T)
-        own = own.at[:, p, n].add(line(local.by_potential[m]))
-        collector = collector.at[:, p].add(line(local.by_collector[m]))
+        own = own.at[:, p, :n].add(_line(local.by_ions[m]).T)
+        own = own.at[:, p, n].add(_line(local.by_potential[m]))
+        collector = collector.at[:, p].add(_line(local.by_collector[m]))
     for bath in tangent.baths:
         at = bath.layer
         by_own, by_phi = bath.by_own[:, 0, 0], bath.by_driving[:, 0, 0]
@@ -323,47 +353,59 @@ def _column(tangent: IonTangent) -> Column:
         own = own.at[at, :n].add(by_phi[:, None] * driving[at])
         if at == 0:
             collector = collector.at[0, :n].add(-by_phi * driving[0, :, n])
-    # Gauss's law.
-    volume = line(model.pore_volume)
-    z = jnp.asarray(model.charges, dtype)
-    own = own.at[:, n, :n].add(-volume[:, None] * z)
-    if not model.neutral:
-        g = of_faces(model.screening.faces[2])
-        own = own.at[:, n, n].add(g).at[1:, n, n].add(g[:-1])
-        above = above.at[:, n, n].add(-g)
-        below = below.at[1:, n, n].add(-g[:-1])
-        counter = model.counter
-        for surface in model.surfaces:
-            charge = surface.into_cells(model.charge_of(surface), shape)
-            own = own.at[:, n, n].add(line(charge))
-            if surface is not counter:
-                collector = collector.at[:, n].add(-line(charge))
-        for bath in model.baths:
-            at = bath.layer
-            end = (bath.way * model.square[..., at])[0, 0]
-            own = own.at[at, n, n].add(end)
-            if at == 0:
-                collector = collector.at[0, n].add(-end)
-    weight = jnp.concatenate([tangent.weight, model.poisson_scale[None]])
-    weight = line(weight).T
-    own, above, below = (weight[..., None] * k for k in (own, above, below))
-    collector = weight * collector
-    # Where nothing moves, and where there is no electrolyte.
-    eye = jnp.eye(n + 1, dtype=dtype)
-    still = tangent.still
-    idle = scale * eye[:n]
-    own = own.at[:, :n].set(jnp.where(still, idle, own[:, :n]))
+    return rows._replace(own=own, collector=collector)
+
+
+def _with_gauss(rows: _Rows, tangent: IonTangent) -> _Rows:
+    """Gauss's law, the last of the equations of each cell."""
+    model = tangent.model
+    n = len(model.charges)
+    own, above, below, collector = rows
+    z = jnp.asarray(model.charges, own.dtype)
+    own = own.at[:, n, :n].add(-_line(model.pore_volume)[:, None] * z)
+    if model.neutral:
+        return rows._replace(own=own)
+    g = _of_faces(model.screening.faces[2], tangent)
+    own = own.at[:, n, n].add(g).at[1:, n, n].add(g[:-1])
+    above = above.at[:, n, n].add(-g)
+    below = below.at[1:, n, n].add(-g[:-1])
+    for surface in model.surfaces:
+        charge = _line(surface.into_cells(model.charge_of(surface), model.grid.shape))
+        own = own.at[:, n, n].add(charge)
+        if surface is not model.counter:
+            collector = collector.at[:, n].add(-charge)
+    for bath in model.baths:
+        at = bath.layer
+        end = (bath.way * model.square[..., at])[0, 0]
+        own = own.at[at, n, n].add(end)
+        if at == 0:
+            collector = collector.at[0, n].add(-end)
+    return _Rows(own, above, below, collector)
+
+
+def _weighted(rows: _Rows, tangent: IonTangent) -> _Rows:
+    """Every equation in its own unit."""
+    weight = jnp.concatenate([tangent.weight, tangent.model.poisson_scale[None]])
+    weight = _line(weight).T
+    own, above, below = (weight[..., None] * k for k in rows[:3])
+    return _Rows(own, above, below, weight * rows.collector)
+
+
+def _where_idle(rows: _Rows, tangent: IonTangent) -> _Rows:
+    """The rows of `IonTangent` where no ion moves, and where no electrolyte is."""
+    model, still = tangent.model, tangent.still
+    n, scale = len(model.charges), model.current_scale
+    own, above, below, collector = rows
+    eye = jnp.eye(n + 1, dtype=own.dtype)
+    own = own.at[:, :n].set(jnp.where(still, scale * eye[:n], own[:, :n]))
     above, below = (
         k.at[:, :n].set(jnp.where(still, 0, k[:, :n])) for k in (above, below)
     )
     collector = collector.at[:, :n].set(jnp.where(still, 0, collector[:, :n]))
-    dry = ~line(model.in_pore)[:, None, None]
+    dry = ~_line(model.in_pore)[:, None, None]
     own = jnp.where(dry, scale * eye, own)
     above, below = (jnp.where(dry, 0, k) for k in (above, below))
-    collector = jnp.where(dry[..., 0], 0, collector)
-    along, corner = _of_collector(tangent)
-    blocks = BlockTridiagonal(below, own, above)
-    return Column(blocks, collector, along, corner)
+    return _Rows(own, above, below, jnp.where(dry[..., 0], 0, collector))
 
 
 def _of_collector(tangent: IonTangent) -> tuple[Array, Scalar]:

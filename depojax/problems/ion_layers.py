@@ -42,21 +42,21 @@ def fall_before_metal(
 
 
 def _drop_of(d: Array, c: Array, held: Array, reach: Array, square: Array) -> Array:
-    X, P, unit = _scaled(d, c, held, reach, square)
+    """The potential from the cell to the metal at a fall d [-]."""
+    X, P, unit, _ = _scaled(d, c, held, reach, square)
     return jnp.log(c / unit) + potential_across(X, P)
 
 
 def _scaled(d: Array, c: Array, held: Array, reach: Array, square: Array):
-    """X, P, and c'ℓ, see `depleted_layer`."""
+    """X, P and c'ℓ of `depleted_layer`, and c' [m⁻¹]."""
     slope = jnp.sqrt(d * d + (_STILL * c) ** 2) / reach
     unit = jnp.cbrt(slope * slope * square / 2)
-    return (c - d) / unit, held / unit, unit
+    return (c - d) / unit, held / unit, unit, slope
 
 
 def layer_before_metal(d: Array, c: Array, held: Array, reach: Array, square: Array):
     """Thickness of the layer without anions [m], and the field at the metal [m⁻¹]."""
-    X, P, unit = _scaled(d, c, held, reach, square)
-    slope = jnp.sqrt(d * d + (_STILL * c) ** 2) / reach
+    X, P, unit, slope = _scaled(d, c, held, reach, square)
     return jnp.maximum(d - c, 0) / slope, field_at_metal(X, P) * slope / unit
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 
 from depojax._types import Cells, Scalar
 from depojax.problems.ion_model import IonFields, IonModel, Passing
+from depojax.problems.ion_reactions import layers_before
 from depojax.solvers.stencil import interior
 
 
@@ -68,7 +69,7 @@ def local_thickness(
     """Of the space charge at each place on the metal [m]; 0 where there is none."""
     area = metal_area(model)
     if model.layered:
-        host, floor = model.layers(x, passing)[:2]
+        host, floor = layers_before(model, x, passing)[:2]
         floor = model.floor.into_cells(model.floor.area * floor, area.shape)
         charged = model.host.area * host + floor
     else:

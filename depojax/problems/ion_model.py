@@ -5,25 +5,10 @@
     Φ_k = z_k F φ/(RT) − ln(1 − Σ v_j c_j)
 
 Scharfetter–Gummel fluxes between the cells; in a neutral solution the plated ion has
-that of the logarithmic mean; v_j is the molar volume of an ion that takes up room. At
-the metal (host, open collector, counter electrode) only the plated ion passes, with
-i = f(φ_s − φ_w − U, c_w), known from the ion's own flux over the last half cell; the
-electrode's charge is −ε₀ε_r ∂φ/∂n there, behind a Stern layer of thickness
-λ_S = ε₀ε_r/C_S if there is one:
-
-    φ_w = φ_s − (φ_s − φ_P) λ_S/(λ_S + δ)
-
-In a neutral solution φ_w follows from the ions' own balance, see `_neutral_wall`, and
-behind a space charge in closed form from `ion_layers`.
-
-Other ions whose standard potential is known are reduced where the metal is below their
-Nernst potential, behind a double layer that is resolved: as fast as they arrive, and
-nowhere else,
-
-    N_k = max(0, what keeps c_k,w = c° exp(z_k F (φ_s − φ_w + E°₁ − E°_k)/(RT))),
-
-φ_s against the plated ion's metal in c₀. In place of the collector a second bath may
-stand at z = 0, through which all ions pass.
+that of the logarithmic mean; v_j is the molar volume of an ion that takes up room. What
+passes the metal is in `ion_reactions`; the electrode's charge is −ε₀ε_r ∂φ/∂n there,
+behind a Stern layer of thickness λ_S = ε₀ε_r/C_S if there is one. In place of the
+collector a second bath may stand at z = 0, through which all ions pass.
 
 In numbers the unknowns are c_k/c₀ and φF/(RT), c₀ that of the plated ion; currents are
 divided by z F c₀ D₀ of that ion, and equations are written per cell [m].
@@ -41,9 +26,8 @@ from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import Grid
 from depojax.fv.logarithmic_mean import drift_flux
 from depojax.fv.scharfetter_gummel import bernoulli
-from depojax.physics.interface import AtWall, at_wall
-from depojax.physics.kinetics import AbstractKinetics, Blocking, Reversible
-from depojax.problems.ion_layers import fall_before_metal, layer_before_metal
+from depojax.physics.interface import AtWall
+from depojax.physics.kinetics import AbstractKinetics, Reversible
 from depojax.solvers.stencil import (
     FaceStencil,
     Padded,
@@ -56,8 +40,6 @@ from depojax.solvers.stencil import (
 )
 from depojax.units import FARADAY, GAS_CONSTANT
 
-_LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
-_MOST = 60.0  # ln of what the wall may have more than the cell
 _CROWDED = 1e-3  # share of the volume that ions leave at least
 _MIXED, _ALONE = 0.4, 0.6  # charge per charges, where a space charge begins
 
@@ -113,7 +95,7 @@ class Passing(eqx.Module):
 
 
 class IonModel(eqx.Module):
-    """The discrete cell: geometry, ions, surfaces."""
+    """The discrete cell: geometry, ions, surfaces; fluxes and charge between them."""
 
     grid: Grid
     temperature: Scalar  # [K]
@@ -315,146 +297,6 @@ class IonModel(eqx.Module):
         flux = self.into_bath(self.near, x.c[..., 0], phi, x.collector)
         return jnp.sum(self.z[..., 0] * flux)
 
-    def passing(
-        self, x: IonFields, guess: Passing | None = None, known: Passing | None = None
-    ) -> Passing:
-        """What passes the surfaces, from a guess; or `known`, followed."""
-
-        def at(name: str, metal: Scalar) -> AtWall:
-            start = None if guess is None else getattr(guess, name).current
-            held = None if known is None else getattr(known, name)
-            return self._at(getattr(self, name), x, metal, start, held)
-
-        none = jnp.zeros_like(x.collector)
-        return Passing(
-            at("host", x.collector), at("floor", x.collector), at("counter", none)
-        )
-
-    def _at(
-        self,
-        surface: Electrode,
-        x: IonFields,
-        metal: Scalar,
-        guess: Array | None,
-        known: AtWall | None,
-    ) -> AtWall:
-        """Current [A m⁻²] and concentration [mol m⁻³] at a surface."""
-        k, c0, scale = self.plated, self.concentration, self.thermal_voltage
-        z = self.charges[k]
-        c, phi = surface.of(x.c), surface.of(x.potential)
-        if isinstance(surface.kinetics, Blocking):
-            return AtWall(0 * phi, c0 * jnp.maximum(c[k], 0))
-        # i = unit × number / distance: what one ampere per area does over `reach`.
-        number = surface.reach / self.unit / self.diffusion[k]
-        if self.layered:
-            return self._behind_layer(surface, c[k], phi, metal, known)
-        if self.neutral or not self.frumkin:
-            wet, fall, drop = jnp.maximum(c[k], _LEAST), *self._neutral_wall(c)
-            if not self.neutral:
-                # Seen from the middle of the cell: nothing happens on the way.
-                fall, drop = 0.0 * fall, 0.0 * drop
-            at, G, psi = phi, number * fall, drop + 1 / z
-            if isinstance(surface.kinetics, Reversible):
-                # φ_s − φ_w = ln(c_w)/z: no current is needed to know c_w.
-                held = self.reference(surface.kinetics) / c0
-                rise = (metal - phi - jnp.log(wet / held) / z) / psi
-                wall = wet * jnp.exp(jnp.minimum(rise, _MOST))
-                current = jnp.where(surface.area > 0, (wet - wall) / G, 0.0)
-                return AtWall(current, c0 * wall)
-        else:
-            at = metal - (metal - phi) * self.stern_share(surface)
-            w = z * (at - phi)
-            up = bernoulli(w)
-            if isinstance(surface.kinetics, Reversible):
-                return self._held(surface, c[k], metal - at, up, w)
-            # The ion's flux over the half cell, solved for the ions at the wall.
-            wet = jnp.maximum(c[k] * jnp.exp(-w), _LEAST)
-            G, psi = number / (up + w), 1.0 / z
-        reference = self.reference(surface.kinetics)
-        driving = scale * (metal - at - jnp.log(c0 * wet / reference) / z)
-        return at_wall(
-            surface.kinetics,
-            driving,
-            c0 * wet,
-            self.temperature,
-            resistance=surface.film,
-            depletion=c0 * G,
-            diffusion_potential=scale * psi,
-            guess=guess,
-            known=known,
-        )
-
-    def _held(self, surface: Electrode, c: Array, stern: Array, up: Array, w: Array):
-        """A reversible electrode keeps the ions behind its Stern layer."""
-        held = self.reference(surface.kinetics) / self.concentration
-        held = held * jnp.exp(self.charges[self.plated] * stern)
-        flux = self.diffusion[self.plated] * (c * up - held * (up + w))
-        current = jnp.where(surface.area > 0, self.unit * flux / surface.reach, 0.0)
-        return AtWall(current, self.concentration * held + 0 * current)
-
-    def _behind_layer(
-        self,
-        surface: Electrode,
-        c: Array,
-        phi: Array,
-        metal: Scalar,
-        known: AtWall | None,
-    ) -> AtWall:
-        """A reversible electrode behind the space charge of a neutral 1:1 solution."""
-        z, wet = self.charges[self.plated], jnp.maximum(c, _LEAST)
-        held, square = self._layer_of(surface)
-        # Half of the slope is the field's: i = 2 z F D c'.
-        per_fall = 2 * self.diffusion[self.plated] * self.unit / surface.reach
-        fall = fall_before_metal(
-            z * (phi - metal),
-            wet,
-            held,
-            surface.reach,
-            square,
-            None if known is None else known.current / per_fall,
-        )
-        current = jnp.where(surface.area > 0, per_fall * fall, 0.0)
-        return AtWall(current, self.concentration * held + 0 * current)
-
-    def _layer_of(self, surface: Electrode) -> tuple[Array, Array]:
-        """Cations that an electrode holds [c₀], and λ² before it [m²]."""
-        z = self.charges[self.plated]
-        held = self.reference(surface.kinetics) / self.concentration
-        square = surface.of(self.square) / z**2
-        return jnp.broadcast_to(held, square.shape), square
-
-    def layers(
-        self, x: IonFields, passing: Passing
-    ) -> tuple[Array, Array, Array, Array]:
-        """Of closed-form layers at host and collector: thickness [m], field [m⁻¹]."""
-        thicknesses, fields = [], []
-        for surface, wall in ((self.host, passing.host), (self.floor, passing.floor)):
-            c = jnp.maximum(surface.of(x.c[self.plated]), _LEAST)
-            held, square = self._layer_of(surface)
-            per_fall = 2 * self.diffusion[self.plated] * self.unit / surface.reach
-            fall = wall.current / per_fall
-            thick, field = layer_before_metal(fall, c, held, surface.reach, square)
-            thicknesses.append(jnp.where(surface.area > 0, thick, 0.0))
-            sign = -self.charges[self.plated] / self.charges[self.plated] ** 2
-            fields.append(jnp.where(surface.area > 0, sign * field, 0.0))
-        return thicknesses[0], thicknesses[1], fields[0], fields[1]
-
-    def _neutral_wall(self, c: Array) -> tuple[Array, Array]:
-        """How the wall of a neutral solution differs from the cell before it.
-
-        No ion but the plated one, 1, passes: Σ z c' = 0 and c_k' = −z_k c_k φ' give
-
-            c₁' = −(N₁/D₁) S/(S + z₁²c₁),   φ' = z₁ c₁'/S,   S = Σ_{k≠1} z_k² c_k
-
-        Returned: the first factor, and dφ/d ln c₁.
-        """
-        z = jnp.asarray(self.charges, c.dtype)
-        squares = (z**2)[:, None, None] if c.ndim == 3 else (z**2)[:, None, None, None]
-        wet = jnp.maximum(c, _LEAST)
-        own = squares[self.plated] * wet[self.plated]
-        others = jnp.maximum(jnp.sum(squares * wet, 0) - own, _LEAST)
-        return others / (others + own), own / others / z[self.plated]
-
     def reference(self, kinetics: AbstractKinetics) -> Scalar:
         """c at which metal and solution have one potential [mol m⁻³]."""
         if isinstance(kinetics, Reversible) and kinetics.concentration is not None:
@@ -484,53 +326,6 @@ class IonModel(eqx.Module):
             total = total + jnp.sum(self.near.way * self.square[..., 0] * across)
         return total / self.reference_diffusivity
 
-    def side_currents(self, x: IonFields) -> list[tuple[Array, Array]]:
-        """What host and open collector take of the ions of side reactions [m].
-
-        Per cell, over D₀ c₀ F.
-        """
-        return [
-            (
-                self._taken_aside(self.host, n, k, x),
-                self._taken_aside(self.floor, n, k, x),
-            )
-            for n, k in enumerate(self.side)
-        ]
-
-    def _taken_aside(self, surface: Electrode, n: int, k: int, x: IonFields) -> Array:
-        if isinstance(surface.kinetics, Blocking):
-            return jnp.zeros_like(surface.area)
-        z, metal = self.charges[k], x.collector
-        c, phi = surface.of(x.c[k]), surface.of(x.potential)
-        at = metal - (metal - phi) * self.stern_share(surface)
-        held = self.held[n] * (
-            self.reference(surface.kinetics) / self.concentration
-        ) ** (z / self.charges[self.plated])
-        held = held * jnp.exp(jnp.clip(z * (metal - at), -_MOST, _MOST))
-        w = z * (at - phi)
-        up = bernoulli(w)
-        flux = jnp.maximum(c * up - held * (up + w), 0.0)
-        way = jnp.where(surface.area > 0, surface.area / surface.reach, 0.0)
-        return self.diffusion[k] * way * flux
-
-    def balances(self, x: IonFields, passing: Passing) -> tuple[IonCells, Cells]:
-        """What each cell loses of every ion [m], and Gauss's law [m³]."""
-        shape = self.grid.shape
-        lost = self.outflow(x)
-        taken = sum(
-            surface.into_cells(surface.area * wall.current, shape) / self.unit
-            for surface, wall in zip(self.surfaces, passing, strict=True)
-        )
-        lost = lost.at[self.plated].add(taken)
-        for k, (host, floor) in zip(self.side, self.side_currents(x), strict=True):
-            aside = host + self.floor.into_cells(floor, shape)
-            lost = lost.at[k].add(aside)
-        charge = jnp.sum(self.z * x.c, 0) + self.fixed_charge
-        if self.neutral:
-            return lost, -self.pore_volume * charge
-        gauss = self.displacement(x.potential, (x.collector, 0 * x.collector))
-        return lost, gauss - self.pore_volume * charge
-
     def displacement(self, potential: Cells, metals: tuple[Scalar, Scalar]) -> Cells:
         """λ² ∮ −∇φ over the faces of each cell, metal and bath included [m³]."""
         shape = self.grid.shape
@@ -548,19 +343,6 @@ class IonModel(eqx.Module):
             out = out.at[..., at].add(bath.way * self.square[..., at] * rise)
         return out
 
-    def layer_thickness(self, x: IonFields, passing: Passing) -> Scalar:
-        """Of the space charge: volume where it rules, per plated area [m].
-
-        Per footprint where nothing is plated.
-        """
-        area = jnp.sum(self.host.area) + jnp.sum(self.floor.area)
-        area = jnp.where(area > 0, area, self.grid.footprint)
-        if self.layered:
-            host, floor = self.layers(x, passing)[:2]
-            volume = jnp.sum(self.host.area * host) + jnp.sum(self.floor.area * floor)
-            return volume / area
-        return jnp.sum(self.charged_volume(x)) / area
-
     def charged_volume(self, x: IonFields) -> Cells:
         """Of cells where a space charge rules [m³].
 
@@ -572,28 +354,6 @@ class IonModel(eqx.Module):
         share = charge / jnp.where(all_charges > 0, all_charges, 1.0)
         counted = jnp.clip((share - _MIXED) / (_ALONE - _MIXED), 0.0, 1.0)
         return counted * self.pore_volume
-
-    def faradaic(self, x: IonFields, passing: Passing) -> Scalar:
-        """Charge that the working electrode takes from ions, over F c₀ D₀ [m].
-
-        Or that passes into the bath in its place.
-        """
-        return jnp.sum(self.by_ion(x, passing)) + self.into_near(x)
-
-    def by_ion(self, x: IonFields, passing: Passing) -> Array:
-        """Charge that each of `reacting` brings, over F c₀ D₀ [m]."""
-        host, floor = (
-            jnp.sum(surface.area * wall.current)
-            for surface, wall in zip(
-                (self.host, self.floor), (passing.host, passing.floor), strict=True
-            )
-        )
-        own = self.charges[self.plated] * (host + floor) / self.unit
-        aside = [
-            self.charges[k] * (jnp.sum(host) + jnp.sum(floor))
-            for k, (host, floor) in zip(self.side, self.side_currents(x), strict=True)
-        ]
-        return jnp.stack([own, *aside])
 
     def per_footprint(self, current: Array) -> Array:
         """A current over F c₀ D₀ [m] as a current density [A m⁻²]."""

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool
 from depojax._types import Scalar
 from depojax.problems.ion_inverse import inverse_of
 from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
+from depojax.problems.ion_reactions import balances, faradaic, passing_of
 from depojax.problems.ion_tangent import IonTangent, ion_tangent
 from depojax.solvers.newton import AbstractSystem
 from depojax.solvers.trees import scaled
@@ -35,21 +36,21 @@ class IonStage(AbstractSystem):
     still: Bool[Array, ""]  # the stage is too short for ions to move
 
     def inner(self, x: IonFields, guess: Passing) -> Passing:
-        return self.model.passing(x, guess)
+        return passing_of(self.model, x, guess)
 
     def inner_followed(self, x: IonFields, known: Passing) -> Passing:
-        return self.model.passing(x, known=known)
+        return passing_of(self.model, x, known=known)
 
     def residual(self, x: IonFields, inner: Passing) -> IonFields:
         model, scale = self.model, self.model.current_scale
-        lost, gauss = model.balances(x, inner)
+        lost, gauss = balances(model, x, inner)
         ions = lost + (model.storage * x.c - self.known) / self.a
         ions = model.ion_scale(self.a) * ions
         safe = jnp.where(model.pore_volume > 0, model.storage, 1.0)
         ions = jnp.where(self.still, scale * (x.c - self.known / safe), ions)
         bulk = model.bulk[:, None, None, None]
         charged = (model.electrode_charge(x) - self.charge) / self.a
-        passed = model.faradaic(x, inner) - charged
+        passed = faradaic(model, x, inner) - charged
         asked = self.drive.value / model.per_footprint(jnp.ones_like(self.a))
         return IonFields(
             jnp.where(model.in_pore, ions, scale * (x.c - bulk)),
@@ -89,7 +90,7 @@ def at_rest(model: IonModel, *, mixed: bool = False) -> tuple[IonFields, Passing
         share = height if mixed else jnp.where(height > 0.5, 1.0, 0.0)
         c = near + (far - near) * share + none
     fields = IonFields(c, none, jnp.zeros_like(model.stern))
-    return fields, jax.lax.stop_gradient(model.passing(fields))
+    return fields, jax.lax.stop_gradient(passing_of(model, fields))
 
 
 def target(model: IonModel) -> Scalar:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int
 
 from depojax._types import Scalar
 from depojax.problems.ion_model import IonCells, IonFields, IonModel, Passing
+from depojax.problems.ion_reactions import faradaic, passing_of
 from depojax.problems.ion_stage import IonDrive, IonStage, target
 from depojax.solvers.newton import find_root, followed
 from depojax.solvers.trees import chosen, plus, scaled
@@ -86,7 +87,7 @@ def _steady_state_jvp(primals, tangents):
         first = followed(_age(model, drive, known), early.fields, early.passing)
         stage = _age(model, drive, first.c, model.electrode_charge(first))
         fields = followed(stage, late.fields, late.passing)
-        return Place(fields, model.passing(fields, known=late.passing))
+        return Place(fields, passing_of(model, fields, known=late.passing))
 
     _, t_place = eqx.filter_jvp(
         again, (model, drive, known), (t_model, t_drive, t_known)
@@ -117,7 +118,7 @@ def _approach(
     where the current hardly changes, and a small step of the current is a large one for
     all else.
     """
-    now = model.per_footprint(model.faradaic(begin.fields, begin.passing))
+    now = model.per_footprint(faradaic(model, begin.fields, begin.passing))
     origin = jnp.where(drive.by_current, now, begin.fields.collector)
     way = drive.value - origin
     leap = jnp.where(drive.by_current, _SHARE, _LEAP / jnp.maximum(jnp.abs(way), _LEAP))
@@ -155,7 +156,7 @@ def _approach(
         gone = jnp.where(there, 1.0, far)
         rise = scaled(1 / gone, plus(root.x, -1, here.fields))
         most = jnp.maximum(path.most_newton_steps, jnp.where(good, count, 0))
-        carried = model.per_footprint(model.faradaic(root.x, root.inner))
+        carried = model.per_footprint(faradaic(model, root.x, root.inner))
         passed = good & walking & ((carried - drive.value) * jnp.sign(way) >= 0)
         # A place beyond the current tells where it lies, and is not gone to.
         moves = good & ~passed

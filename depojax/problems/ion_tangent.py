@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool
 
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import Bath, IonCells, IonFields, IonModel, Passing
+from depojax.problems.ion_reactions import passing_of, side_currents
 from depojax.solvers.stencil import (
     Padded,
     interior,
@@ -201,8 +202,8 @@ def _face_slopes(
 ) -> IonFaces:
     shape, periodic = model.grid.shape, model.grid.periodic
     c, phi = laid_out(c, periodic), laid_out(phi, periodic)
-    at = rows(c), neighbour(c, axis, 1, shape), neighbour(phi, axis, 1, shape)
-    at = (*at[:2], at[2] - rows(phi))
+    rise = neighbour(phi, axis, 1, shape) - rows(phi)
+    at = rows(c), neighbour(c, axis, 1, shape), rise
     g = D * rows(model.faces.faces[axis])
     one, none = jnp.ones_like(g), jnp.zeros_like(g)
 
@@ -228,12 +229,12 @@ def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
         host, floor, counter = (
             surface.into_cells(surface.area * wall.current, shape) / model.unit
             for surface, wall in zip(
-                model.surfaces, model.passing(fields, known=passing), strict=True
+                model.surfaces, passing_of(model, fields, known=passing), strict=True
             )
         )
         aside = [
-            host + model.floor.into_cells(floor, shape)
-            for host, floor in model.side_currents(fields)
+            at_host + model.floor.into_cells(at_floor, shape)
+            for at_host, at_floor in side_currents(model, fields)
         ]
         return jnp.stack([host + floor, *aside]), counter
 

@@ -33,7 +33,7 @@ from depojax.solvers.time import Run, Steps, integrate
 # at a rate that goes as the exponential of it, and where none are.
 _FINE, _COARSE = 0.05, 0.5
 _FEW_BIRTHS = 1.0  # rate [m-2 s-1]
-_NO_RATE = 1e-12
+_NO_RATE = 1e-12  # beside currents [A m-2] and area factors [-], for what is none
 _DOUBLE_LAYER = 2.0  # that it is charged to at most [V]
 _AHEAD = 0.3  # of ln A that is trusted to go on
 _ROUND_OFF = 1e-6  # of the charge of a double layer

@@ -24,7 +24,8 @@ from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.physics.interface import layer_resistance, share_at_wall
-from depojax.problems.cell_model import CellModel, Fields, Reactions, Surface
+from depojax.problems.cell_model import CellModel, Fields
+from depojax.problems.cell_surfaces import Reactions, Surface
 from depojax.problems.cell_tangent import CellTangent, ReactionSlopes
 from depojax.problems.coupled import Drive, Stage
 from depojax.problems.coupled_inverse import FieldByField, inverse_of

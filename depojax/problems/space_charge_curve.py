@@ -16,7 +16,8 @@ from depojax._extremes import largest_of
 from depojax._types import Scalar, is_traced
 from depojax.problems.cell import Cell
 from depojax.problems.magnitudes import a_voltage
-from depojax.problems.space_charge import SpaceCharge, space_charge
+from depojax.problems.space_charge import space_charge
+from depojax.problems.space_charge_solution import SpaceCharge
 from depojax.solvers.results import RESULTS
 
 _NO_OPTIONS = ("voltage", "current_density", "duration", "steps", "progress")
@@ -57,8 +58,8 @@ def space_charge_curve(
         start: a solution of the same cell to go on from; by default uniform ions.
         throw: raise `SolveError` when a solve fails, instead of leaving NaN there and
             going on from the voltage before.
-        **options: those of `space_charge`: `electroneutral`, `fixed_charge`,
-            `stern_capacitance`, `relative_permittivity`, `frumkin`.
+        **options: those of `space_charge`: `electroneutral`, `asymptotic`,
+            `fixed_charge`, `stern_capacitance`, `relative_permittivity`, `frumkin`.
 
     `highest_field` is the largest at any place of host and open collector, on cut
     cells that of the worst sliver. Good values: steps of 5 to 10 RT/F (0.13 to 0.26 V).

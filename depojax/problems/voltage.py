@@ -20,7 +20,8 @@ from jaxtyping import Array
 
 from depojax._types import Scalar
 from depojax.physics.interface import layer_resistance, share_at_wall
-from depojax.problems.cell_model import CellModel, Fields, Surface, Transport
+from depojax.problems.cell_model import CellModel, Fields, Transport
+from depojax.problems.cell_surfaces import Surface
 from depojax.problems.coupled import CellState
 from depojax.solvers.stencil import (
     dissipation,
@@ -93,7 +94,7 @@ def _drops(
 ) -> tuple[Array, Array, Array, Array]:
     """Potentials at a surface: η, and what film, layer and its salt take [RT/F]."""
     here = jax.tree.map(surface.of, t)
-    # What lies between cell and metal, as in `CellModel.reaction`.
+    # What lies between cell and metal, as in `CellModel.reactions`.
     number = surface.reach * (i / model.unit)
     wet = here.concentration
     loss = (1 - here.cation_share) / here.diffusion * number / wet

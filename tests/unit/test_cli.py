@@ -31,6 +31,8 @@ from depojax.cli.questions import sand_arguments, simulate_arguments
 from depojax.cli.session import session, settings
 from depojax.cli.words import InputError
 
+pytestmark = pytest.mark.usefixtures("own_folders")
+
 ROOT = Path(__file__).parents[2]
 CELL = """
 [scaffold]
@@ -59,12 +61,6 @@ KEYS = {
     "linear_iterations", "precision", "device", "wall_time_s", "folder",
     "depleted_share", "nearly_depleted",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def write(text=CELL, name="cell.toml", **changes):

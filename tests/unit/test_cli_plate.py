@@ -1,14 +1,13 @@
 """`depojax plate` and `resume`: what they read, refuse and leave."""
 
-import contextlib
-import io as text_io
 import json
+import re
 
 import numpy as np
 import pytest
+from shell import said
 
 import depojax as dj
-from depojax.cli import main
 from depojax.cli import plate as command
 from depojax.cli.cell_file import read_cell_file
 from depojax.cli.cell_growth import plate_arguments, with_nucleation
@@ -53,14 +52,6 @@ change = 0.1
 double_layer_capacitance = "20 uF/cm^2"
 stop_on_closure = false
 """
-
-
-def said(*words):
-    """Exit code, stdout and stderr of a command."""
-    out, err = text_io.StringIO(), text_io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in words])
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture
@@ -110,8 +101,6 @@ def test_the_example_is_a_cell():
     ],
 )
 def test_what_is_wrong_in_a_file_is_said(write, old, new, words):
-    import re
-
     assert old in CELL
     code, _, err = said("plate", write(CELL.replace(old, new)), "--quiet")
     assert code == 2

@@ -1,15 +1,13 @@
 """`depojax simulate`: what it reads, what it refuses, and what it leaves."""
 
-import contextlib
-import io as text_io
 import json
-import os
 import re
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from shell import ran_in
 
 import depojax as dj
 from depojax.cli import main
@@ -21,6 +19,8 @@ from depojax.cli.cell_parts import build_cell, build_scaffold, cell_arguments
 from depojax.cli.new import EXAMPLES
 from depojax.cli.quantities import ARGUMENT_UNITS
 from depojax.cli.questions import simulate_arguments
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 CELL = """
 [scaffold]
@@ -61,12 +61,6 @@ STEP_KEYS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def write(old="", new="", text=CELL):
     assert old in text
     Path("cell.toml").write_text(text.replace(old, new))
@@ -75,22 +69,8 @@ def write(old="", new="", text=CELL):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """The cell above from the command line: exit code, run folder, stdout, stderr."""
-    home = tmp_path_factory.mktemp("simulate")
-    (home / "cell.toml").write_text(CELL)
-    out, err = text_io.StringIO(), text_io.StringIO()
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(home / "cache")
-    words = ["simulate", str(home / "cell.toml"), "--out", str(home / "run"), "--json"]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(words)
-    finally:
-        os.environ.pop("XDG_CACHE_HOME")
-        if before is not None:
-            os.environ["XDG_CACHE_HOME"] = before
-    assert code == 0, err.getvalue()
-    return home / "run", json.loads(out.getvalue()), err.getvalue()
+    """The cell above from the command line: run folder, summary, stderr."""
+    return ran_in(tmp_path_factory.mktemp("run"), "simulate", CELL)
 
 
 def test_the_run_folder_is_filled(ran):

@@ -1,9 +1,6 @@
 """`depojax space-charge`: what it reads, what it refuses, and what it leaves."""
 
-import contextlib
-import io as text_io
 import json
-import os
 import re
 from inspect import signature
 from pathlib import Path
@@ -11,6 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from shell import ran_in
 
 import depojax as dj
 from depojax.cli import main
@@ -23,6 +21,8 @@ from depojax.cli.new import EXAMPLES
 from depojax.cli.quantities import ARGUMENT_UNITS
 from depojax.cli.questions import space_charge_arguments
 from depojax.units import FARADAY, GAS_CONSTANT
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 CELL = """
 [scaffold]
@@ -61,12 +61,6 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def write(old="", new="", text=CELL):
     assert old in text
     Path("cell.toml").write_text(text.replace(old, new))
@@ -76,22 +70,7 @@ def write(old="", new="", text=CELL):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """The cell above from the command line: run folder, summary, stderr."""
-    home = tmp_path_factory.mktemp("ions")
-    (home / "cell.toml").write_text(CELL)
-    out, err = text_io.StringIO(), text_io.StringIO()
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(home / "cache")
-    words = ["space-charge", str(home / "cell.toml"), "--json"]
-    words += ["--out", str(home / "run")]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(words)
-    finally:
-        os.environ.pop("XDG_CACHE_HOME")
-        if before is not None:
-            os.environ["XDG_CACHE_HOME"] = before
-    assert code == 0, err.getvalue()
-    return home / "run", json.loads(out.getvalue()), err.getvalue()
+    return ran_in(tmp_path_factory.mktemp("run"), "space-charge", CELL)
 
 
 def test_the_run_folder_is_filled(ran):

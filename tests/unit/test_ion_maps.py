@@ -17,6 +17,7 @@ from depojax.problems.ion_maps import (
     nearest_metal,
 )
 from depojax.problems.ion_model import IonFields
+from depojax.problems.ion_reactions import layer_thickness
 from depojax.units import FARADAY, GAS_CONSTANT
 
 
@@ -70,7 +71,7 @@ def test_the_mean_over_the_metal_is_that_of_the_cell(model):
     local = local_thickness(model, nearest_metal(model), fields, passing)
     area = metal_area(model)
     mean = float(jnp.sum(area * local) / jnp.sum(area))
-    whole = float(model.layer_thickness(fields, passing))
+    whole = float(layer_thickness(model, fields, passing))
     assert whole > 0
     assert mean == pytest.approx(whole, rel=1e-12)
     assert np.all(np.asarray(local)[np.asarray(area) == 0] == 0)

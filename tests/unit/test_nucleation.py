@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import depojax as dj
-from depojax.physics.nucleation import deposit_area, wetting_factor_of
+from depojax.physics.nucleation import wetting_factor_of
+from depojax.physics.nuclei_state import deposit_area
 from depojax.units import BOLTZMANN, FARADAY, degree
 
 T = 298.15

@@ -404,7 +404,7 @@ def test_refusals(options, words):
         (lambda: dj.Constraint("c", 3, equal=1), "function: expected a function"),
         (
             lambda: dj.AugmentedLagrangian([dj.Constraint("c", jnp.sum, equal=1)] * 2),
-            "a name for each of its own",
+            "each with a name of its own",
         ),
         (lambda: dj.robust(bowl, [], measure="mean"), "scenarios: expected at least"),
         (lambda: dj.robust(bowl, [1], measure="men"), "Did you mean 'mean'"),

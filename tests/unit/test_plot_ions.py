@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ionic import made_up_solution, steady
+from ionic import made_up_curve, made_up_solution, steady
 
 import depojax as dj
 from depojax import plot
@@ -22,16 +22,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def curve(run):
-    V = jnp.asarray([-0.1, -0.3, -0.5])
-    return dj.SpaceChargeCurve(
-        voltage=V,
-        current_density=jnp.asarray([100.0, jnp.nan, 300.0]),
-        layer_thickness=-6e-9 * V,
-        highest_field=-1e8 * V,
-        newton_steps=jnp.asarray([6, 5, 4], jnp.int32),
-        found=jnp.asarray([True, False, True]),
-        last=run,
-    )
+    return made_up_curve(run)
 
 
 def check_written(figure, path):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from ionic import SHAPE, made_up_cell, made_up_solution, steady
+from ionic import SHAPE, made_up_cell, made_up_curve, made_up_solution, steady
 
 import depojax as dj
 from depojax import io
@@ -24,16 +24,7 @@ def solution():
 
 @pytest.fixture(scope="module")
 def curve(solution):
-    V = jnp.asarray([-0.1, -0.3, -0.5])
-    return dj.SpaceChargeCurve(
-        voltage=V,
-        current_density=jnp.asarray([100.0, jnp.nan, 300.0]),
-        layer_thickness=-1e-9 * V,
-        highest_field=-1e8 * V,
-        newton_steps=jnp.asarray([6, 5, 4], jnp.int32),
-        found=jnp.asarray([True, False, True]),
-        last=solution,
-    )
+    return made_up_curve(solution)
 
 
 def check_same(a, b):

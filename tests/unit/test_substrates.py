@@ -104,7 +104,7 @@ def test_refusals():
         dj.substrates.alumina.nucleation(LITHIUM)
     host = dj.Scaffold.open(Grid.uniform((1, 1, 2), 1e-6))
     gold, alumina = dj.substrates.gold, dj.substrates.alumina
-    with pytest.raises(ValueError, match="bottom: expected one substrate that"):
+    with pytest.raises(ValueError, match=r"bottom: .*, got alumina and alumina"):
         dj.substrates.graded(host, alumina, alumina, LITHIUM)
     with pytest.raises(ValueError, match="share: expected within"):
         dj.substrates.graded(host, gold, alumina, LITHIUM, share=1.5)

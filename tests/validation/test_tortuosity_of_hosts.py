@@ -1,27 +1,18 @@
 """The experiment on aligned hosts runs, small, and its numbers follow from τ."""
 
-import csv
-import importlib.util
-from pathlib import Path
-
-import numpy as np
 import pytest
-from matplotlib.image import imread
+import tortuosity_of_hosts as experiment
+from written import check_figure, check_table
 
 NAME = "tortuosity_of_hosts"
-FILE = Path(__file__).parents[2] / "experiments" / f"{NAME}.py"
+KINDS = ("homogenised", "resolved")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Rows of the table by host, and the folder with figure and table."""
-    spec = importlib.util.spec_from_file_location(NAME, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     out = tmp_path_factory.mktemp("hosts")
-    rows = module.main(cells=20, sheets=2, reversibilities=(), out=out)
+    rows = experiment.main(cells=20, sheets=2, reversibilities=(), out=out)
     return {row["host"]: row for row in rows}, out
 
 
@@ -50,14 +41,8 @@ def test_the_resolved_host_is_like_its_average(run):
     )
 
 
-KINDS = ("homogenised", "resolved")
-
-
 @pytest.mark.slow
 def test_figure_and_table_are_written(run):
     rows, out = run
-    picture = imread(out / f"{NAME}.png")[..., :3]
-    assert min(picture.shape[:2]) > 400
-    assert 0.05 < np.mean(picture.min(axis=-1) < 0.9) < 0.8
-    with (out / f"{NAME}.csv").open() as file:
-        assert [row["host"] for row in csv.DictReader(file)] == list(rows)
+    check_figure(out / f"{NAME}.png", least=0.05, most=0.8, size=400)
+    check_table(out / f"{NAME}.csv", list(rows.values()), "host")

@@ -1,29 +1,19 @@
 """The experiment on two scales runs, small, and its two answers agree."""
 
-import csv
-import importlib.util
-from pathlib import Path
-
-import numpy as np
 import pytest
-from matplotlib.image import imread
+import two_scale_tortuosity as experiment
+from written import check_figure, check_table
 
 pytestmark = pytest.mark.slow
 
 NAME = "two_scale_tortuosity"
-FILE = Path(__file__).parents[2] / "experiments" / f"{NAME}.py"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Rows of the table, and the folder with figure and table."""
-    spec = importlib.util.spec_from_file_location(NAME, FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     out = tmp_path_factory.mktemp("scales")
-    rows = module.main(
+    rows = experiment.main(
         shape=(32, 32, 48),
         porosities=(0.5, 0.75),
         correlation_length=4.0,
@@ -48,11 +38,5 @@ def test_two_scales_agree_and_are_bounded(run):
 
 def test_figure_and_table_are_written(run):
     rows, out = run
-    picture = imread(out / f"{NAME}.png")[..., :3]
-    assert min(picture.shape[:2]) > 400
-    assert 0.05 < np.mean(picture.min(axis=-1) < 0.9) < 0.8
-    with (out / f"{NAME}.csv").open() as file:
-        table = list(csv.DictReader(file))
-    assert [float(row["difference"]) for row in table] == [
-        row["difference"] for row in rows
-    ]
+    check_figure(out / f"{NAME}.png", least=0.05, most=0.8, size=400)
+    check_table(out / f"{NAME}.csv", rows, "difference")

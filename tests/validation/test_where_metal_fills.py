@@ -1,10 +1,9 @@
 """The experiment on where metal fills a host, small."""
 
 import csv
-import importlib.util
-from pathlib import Path
 
 import pytest
+import where_metal_fills as experiment
 from matplotlib.image import imread
 
 pytestmark = pytest.mark.slow
@@ -15,14 +14,8 @@ NAME = "where_metal_fills"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Rows by host, and the folder with figure and table."""
-    path = Path(__file__).parents[2] / "experiments" / f"{NAME}.py"
-    spec = importlib.util.spec_from_file_location(NAME, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     out = tmp_path_factory.mktemp(NAME)
-    rows = module.main(resolution=6, out=out)
+    rows = experiment.main(resolution=6, out=out)
     return {row["host"]: row for row in rows}, out
 
 

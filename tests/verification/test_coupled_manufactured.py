@@ -33,7 +33,7 @@ from manufactured import (
 
 import depojax as dj
 from depojax.physics.electrolyte import Properties
-from depojax.problems.cell_model import Use
+from depojax.problems.cell_surfaces import Use
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, GAS_CONSTANT
 

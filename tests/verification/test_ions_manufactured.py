@@ -21,6 +21,7 @@ from depojax.problems.ion_assembly import ion_model
 from depojax.problems.ion_balance import IonBalance, IonState, begin
 from depojax.problems.ion_maps import nearest_metal
 from depojax.problems.ion_model import IonFields
+from depojax.problems.ion_reactions import passing_of
 from depojax.problems.ion_stage import IonDrive, IonStage, target
 from depojax.problems.waveforms import Constant
 from depojax.solvers.newton import find_root
@@ -124,7 +125,7 @@ def stage_errors(model):
     drive = IonDrive(jnp.zeros(()), jnp.asarray(False))
     still = jnp.asarray(False)
     stage = IonStage(model, drive, stored, jnp.zeros(()), a, still)
-    root = find_root(stage, known, target(model), model.passing(known))
+    root = find_root(stage, known, target(model), passing_of(model, known))
     of_potential = (root.x.potential - known.potential)[None]
     wrong = jnp.concatenate([root.x.c - known.c, of_potential])
     square = jnp.sqrt(jnp.mean(wrong**2, (1, 2, 3)))

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import depojax as dj
-from depojax.physics.nucleation import deposit_area
+from depojax.physics.nuclei_state import deposit_area
 from depojax.units import FARADAY, celsius, cm, mA
 
 LITHIUM = dj.metals.lithium
