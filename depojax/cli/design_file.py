@@ -47,6 +47,7 @@ _FREE = (
     "low", "high", "n", "start", "interpolation", "keep_mean", "monotone", "scale",
 )  # fmt: skip
 _WORDS = ("of", "part", "axis", "towards", "name")
+_COUNTS = ("window",)
 
 
 def _snake(name: str) -> str:
@@ -250,6 +251,8 @@ def _argument(file: CellFile, key: str, value: Any) -> Any:
         return Stack(**arguments_of(Stack, value, file.path.parent, "a stack"))
     if key in _WORDS:
         return word(key, value)
+    if key in _COUNTS:
+        return value  # a whole number stays one
     if key == "drive":
         try:
             return jnp.asarray(parse_quantity(value, "current_density"))

@@ -138,6 +138,18 @@ def test_examples_are_what_the_readers_of_files_understand(tmp_path):
     assert asked(read_cell_file(tmp_path / "sweep.toml", "sweep"))[0] == "sand"
 
 
+def test_counts_of_objectives_stay_whole_numbers(tmp_path):
+    from depojax.cli.cell_file import read_cell_file
+    from depojax.cli.design_file import objective_of
+
+    path = tmp_path / "design.toml"
+    main(["new", str(path), "--for", "optimise"])
+    own = '\n[objective.feature_size]\nsmallest = "20 um"\nwindow = 3\n'
+    path.write_text(path.read_text() + own)
+    terms = objective_of(read_cell_file(path, "optimise")).terms
+    assert [part.window for part, _ in terms if part.name == "feature size"] == [3]
+
+
 def test_tables_are_written_as_they_were_read():
     tables = {
         "a": {"x": 1, "y": 0.1, "z": [1.0, 2e-9], "w": 'say "no"', "t": True},
