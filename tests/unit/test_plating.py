@@ -1,5 +1,7 @@
 """The verb `plate`: Faraday's volume, salt, closing pores, refusals, files."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,11 +140,93 @@ def test_files_keep_all_of_it(filled, tmp_path):
     assert all("units" in data[name].attrs for name in data.data_vars)
 
 
-def test_figures_show_it(filled):
-    assert dj.plot.fill_profile(filled).axes[0].get_xlabel() == "share of the volume"
+def test_the_profile_of_every_window_is_kept(filled):
+    profiles = np.asarray(filled.window_pore_fraction)
+    assert profiles.shape == (int(filled.windows), CELLS)
+    np.testing.assert_allclose(profiles[-1], filled.pore_fraction[0, 0, :CELLS])
+    np.testing.assert_allclose(profiles.mean(1), filled.window_porosity, rtol=1e-12)
+    assert np.all(np.diff(profiles, axis=0) < 0)
+
+
+def test_fill_profile_shows_every_time_and_what_there_is(filled):
+    end = float(filled.end_time)
+    figure = dj.plot.fill_profile(filled, times=[0.0, end / 2, end])
+    left, middle, right = figure.axes
+    empty, half, full = (np.asarray(line.get_xdata()) for line in left.lines)
+    np.testing.assert_allclose(empty, 0.0, atol=1e-12)
+    pores = np.asarray(filled.pore_fraction)[0, 0, :CELLS]
+    np.testing.assert_allclose(full, 100 * (1 - pores / 0.8), rtol=1e-9)
+    assert np.all((half > 0.3 * full) & (half < full))
+    assert np.asarray(left.lines[0].get_ydata())[-1] == pytest.approx(55.0)
+    # Electrolyte up to the pores, metal up to what was open at first.
+    names = [t.get_text() for t in middle.get_legend().get_texts()]
+    assert names == ["electrolyte", "metal", "pores at first"]
+    wet, metal = (band.get_paths()[0].vertices for band in middle.collections)
+    assert wet[:, 0].max() == pytest.approx(pores.max())
+    assert metal[:, 0].max() == pytest.approx(0.8)
+    thickness = np.asarray(filled.thickness)[0, 0, :CELLS] / um
+    np.testing.assert_allclose(right.lines[0].get_xdata(), thickness)
+    assert len(dj.plot.fill_profile(filled).axes[0].lines) == 4
+    for times in ([-1.0], [2 * end], []):
+        with pytest.raises(ValueError, match="times: expected some within the run"):
+            dj.plot.fill_profile(filled, times=times)
+
+
+def wide(filled):
+    """A run in a host of three columns by two, with metal that is told."""
+    grid = Grid.uniform((3, 2, 4), 10 * um)
+    host = Scaffold.homogenised(grid, 0.8, 1.5, 2e5)
+    cell = host_cell(separator=None).with_scaffold(host)
+    growth = dj.HomogenisedGrowth()
+    share = np.linspace(0.1, 0.4, 24).reshape(grid.shape)
+    return dataclasses.replace(
+        filled,
+        cell=cell,
+        growth=growth,
+        metal=growth.begin(cell),
+        thickness=jnp.asarray(share / 2e5),
+        pore_fraction=jnp.asarray(0.8 - share),
+        dead_metal=jnp.zeros(grid.shape),
+        concentration=jnp.full(grid.shape, 1000.0),
+    )
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_thickness_map_has_the_section_and_the_footprint(filled, axis):
+    run = wide(filled)
+    share = 0.8 - np.asarray(run.pore_fraction)
+    figure = dj.plot.thickness_map(run, axis=axis, position=11 * um)
+    left, right, *_ = figure.axes
+    section = share[1] if axis == "x" else share[:, 1]
+    shown = np.asarray(left.collections[-1].get_array())
+    np.testing.assert_allclose(shown, section.T / 2e5 / um)
+    assert left.get_xlabel() == ("y (µm)" if axis == "x" else "x (µm)")
+    assert left.get_title().startswith(f"{axis} = 15" if axis == "x" else "y = 15")
+    above = np.asarray(right.collections[-1].get_array())
+    np.testing.assert_allclose(above, share.sum(2).T * 10, rtol=1e-12)
+
+
+def test_slices_of_a_homogenised_host_show_its_metal(filled):
+    run = wide(filled)
+    figure = dj.plot.slices(run)
+    share = 0.8 - np.asarray(run.pore_fraction)
+    metal = [np.asarray(axes.collections[-1].get_array()) for axes in figure.axes[3:6]]
+    np.testing.assert_allclose(metal[0], share[:, 1].T, rtol=1e-12)
+    np.testing.assert_allclose(metal[1], share[1].T, rtol=1e-12)
+    np.testing.assert_allclose(metal[2], share[:, :, 2].T, rtol=1e-12)
+
+
+def test_figures_refuse(filled):
     assert len(dj.plot.plating_history(filled).axes) == 2
     with pytest.raises(ValueError, match="more than one column"):
         dj.plot.thickness_map(filled)
+    with pytest.raises(ValueError, match="position: expected within"):
+        dj.plot.thickness_map(wide(filled), position=1.0)
+    with pytest.raises(ValueError, match=r"axis.*'z'"):
+        dj.plot.thickness_map(wide(filled), axis="z")
+    for draw in (dj.plot.fill_profile, dj.plot.thickness_map, dj.plot.slices):
+        with pytest.raises(ValueError, match="plot: expected a"):
+            draw(filled.cell)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +235,7 @@ def test_figures_show_it(filled):
         ({"growth": "level set"}, "growth.*or LevelSetGrowth, got str"),
         ({"nucleation": 0.04}, "nucleation.*a Nucleation, got float"),
         ({"double_layer_capacitance": 0.0}, "double_layer_capacitance"),
+        ({"surface_loss": 100.0}, "surface_loss.*a SurfaceLoss, got float"),
     ],
 )
 def test_plate_refuses(options, words):
