@@ -179,6 +179,10 @@ def wide(filled):
     cell = host_cell(separator=None).with_scaffold(host)
     growth = dj.HomogenisedGrowth()
     share = np.linspace(0.1, 0.4, 24).reshape(grid.shape)
+    others = (
+        "coverage", "nuclei_density", "nuclei_radius", "liquid_potential",
+        "local_current_density",
+    )  # fmt: skip
     return dataclasses.replace(
         filled,
         cell=cell,
@@ -188,6 +192,7 @@ def wide(filled):
         pore_fraction=jnp.asarray(0.8 - share),
         dead_metal=jnp.zeros(grid.shape),
         concentration=jnp.full(grid.shape, 1000.0),
+        **dict.fromkeys(others, jnp.zeros(grid.shape)),
     )
 
 
