@@ -10,8 +10,8 @@ What is fitted, and to what:
 
 - i₀ of the plating, to the plateau (symmetric Butler–Volmer, all area covered);
 - the effective barrier f of copper, with N₀ = 1e14 sites per m², to its dip: f = 0.605,
-  31 k_B T at the bottom. With 1e13 sites the dip is −366, −364 and −378 mV at f = 0, 0.3
-  and 0.6: so few nuclei carry the current that the barrier hardly matters;
+  31 k_B T at the bottom. With 1e13 sites the dip is −366, −364 and −378 mV at f = 0,
+  0.3 and 0.6: so few nuclei carry the current that the barrier hardly matters;
 - of silver the share of its surface that plates as lithium does from the start, to its
   dip. A lower barrier alone does not do it: even without any, nuclei must grow from
   nothing, few and small ones carry all of the current, and the dip stays deep (see the

@@ -48,9 +48,7 @@ class Plating(eqx.Module):
     charge_imbalance: Float[Array, " n"]  # between all electrodes, relative [-]
     window_time: Float[Array, " w"]  # ends of the windows [s]
     window_porosity: Float[Array, " w"]  # of the host then [-]
-    window_pore_fraction: Float[
-        Array, "w layers"
-    ]  # mean of each layer of the host then [-]
+    window_pore_fraction: Float[Array, "w layers"]  # of the host's, then [-]
     window_voltage: Float[Array, " w"]  # then [V]
     window_step: Int[Array, " w"]  # of the protocol
     thickness: Cells  # of the deposit per true area of the bare host [m]
