@@ -9,7 +9,9 @@ import pytest
 
 import depojax as dj
 from depojax.fv.grid import Grid
+from depojax.problems.growth import Gain, volume_of_charge
 from depojax.problems.plating import go_on
+from depojax.scaffold.foils import pillars
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, cm, mA, mAh, um
 
@@ -276,3 +278,65 @@ def test_plate_refuses_to_be_compiled():
 
     with pytest.raises(ValueError, match="outside of jit and vmap"):
         jax.jit(volume)(20.0)
+
+
+@pytest.fixture(scope="module")
+def coated(filled):
+    """Pillars on the grid under 1 µm of metal, as a run would leave them."""
+    shape = (6, 5, 4)
+    host = pillars(shape, 4 * um, diameter=8 * um, height=8 * um, pitch=20 * um)
+    cell = host_cell(separator=None).with_scaffold(host)
+    growth = dj.LevelSetGrowth()
+    bare = growth.begin(cell)
+    charge = host.surface_area * um / volume_of_charge(cell, jnp.asarray(1.0))
+    gain = Gain(charge, jnp.zeros(shape[:2]), jnp.asarray(1.0))
+    metal = growth.grown(cell, bare, gain)
+    none = jnp.zeros(shape)
+    others = ("coverage", "nuclei_density", "nuclei_radius", "liquid_potential")
+    return dataclasses.replace(
+        filled,
+        cell=cell,
+        growth=growth,
+        metal=metal,
+        thickness=growth.thickness(cell, metal),
+        pore_fraction=growth.cell(cell, metal).scaffold.pore_fraction,
+        dead_metal=none,
+        concentration=none + 1000.0,
+        local_current_density=none,
+        deposited_volume=growth.volume(cell, metal),
+        **dict.fromkeys(others, none),
+    )
+
+
+@pytest.mark.slow
+def test_slices_and_maps_show_metal_on_the_grid(coated):
+    bare = np.asarray(coated.cell.scaffold.pore_fraction)
+    now = np.asarray(coated.pore_fraction)
+    assert (bare - now).max() > 0.1
+    first = dj.plot.slices(coated).axes[0]  # x and z, in the middle of y
+    _, solid, dead, host, *_ = (np.asarray(c.get_array()) for c in first.collections)
+    np.testing.assert_allclose(solid[..., 3], 1 - now[:, 2].T)
+    np.testing.assert_allclose(host[..., 3], 1 - bare[:, 2].T)
+    assert dead[..., 3].max() == 0.0
+    assert solid[..., 0].min() > 0.8 > 0.6 > solid[..., 1].max()  # orange, not grey
+    left, right, *_ = dj.plot.thickness_map(coated).axes
+    shown = np.ma.asarray(left.collections[-1].get_array())
+    assert float(shown.mean()) == pytest.approx(1.0, abs=0.15)
+    area = np.asarray(coated.cell.scaffold.surface_area)
+    seen = area[:, 2].T > 0.05 * area.max()
+    np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~seen)
+    above = np.asarray(right.collections[-1].get_array()) * um
+    footprint = float(coated.cell.footprint) / above.size
+    volume = float(coated.deposited_volume)
+    assert above.sum() * footprint == pytest.approx(volume, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_view_3d_shows_how_thick_metal_stands(coated):
+    pytest.importorskip("pyvista")
+    wall = dj.plot.view_3d(coated, off_screen=True).meshes[0]
+    thickness = np.asarray(wall.point_data["wall"])
+    assert np.median(thickness) == pytest.approx(1.0, abs=0.15)
+    bare = dj.plot.view_3d(coated.cell.scaffold, off_screen=True).meshes[0]
+    # 1 µm higher than the pillars.
+    assert wall.bounds[5] - bare.bounds[5] == pytest.approx(1.0, abs=0.3)
