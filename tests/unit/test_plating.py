@@ -323,7 +323,7 @@ def test_slices_and_maps_show_metal_on_the_grid(coated):
     shown = np.ma.asarray(left.collections[-1].get_array())
     assert float(shown.mean()) == pytest.approx(1.0, abs=0.15)
     area = np.asarray(coated.cell.scaffold.surface_area)
-    seen = area[:, 2].T > 0.05 * area.max()
+    seen = 0.05 * area.max() < area[:, 2].T
     np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~seen)
     above = np.asarray(right.collections[-1].get_array()) * um
     footprint = float(coated.cell.footprint) / above.size
