@@ -280,9 +280,13 @@ def test_plate_refuses_to_be_compiled():
         jax.jit(volume)(20.0)
 
 
+# 1 µm³ per µm² stands less high on the outside of a round of 4 µm [µm].
+ON_PILLARS = (4**2 + 2 * 4) ** 0.5 - 4
+
+
 @pytest.fixture(scope="module")
 def coated(filled):
-    """Pillars on the grid under 1 µm of metal, as a run would leave them."""
+    """Pillars on the grid under 1 µm³ of metal per µm², as a run would leave them."""
     shape = (6, 5, 4)
     host = pillars(shape, 4 * um, diameter=8 * um, height=8 * um, pitch=20 * um)
     cell = host_cell(separator=None).with_scaffold(host)
@@ -321,7 +325,7 @@ def test_slices_and_maps_show_metal_on_the_grid(coated):
     assert solid[..., 0].min() > 0.8 > 0.6 > solid[..., 1].max()  # orange, not grey
     left, right, *_ = dj.plot.thickness_map(coated).axes
     shown = np.ma.asarray(left.collections[-1].get_array())
-    assert float(shown.mean()) == pytest.approx(1.0, abs=0.15)
+    assert float(shown.mean()) == pytest.approx(ON_PILLARS, abs=0.1)
     area = np.asarray(coated.cell.scaffold.surface_area)
     seen = 0.05 * area.max() < area[:, 2].T
     np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~seen)
@@ -336,7 +340,7 @@ def test_view_3d_shows_how_thick_metal_stands(coated):
     pytest.importorskip("pyvista")
     wall = dj.plot.view_3d(coated, off_screen=True).meshes[0]
     thickness = np.asarray(wall.point_data["wall"])
-    assert np.median(thickness) == pytest.approx(1.0, abs=0.15)
+    assert np.median(thickness) == pytest.approx(ON_PILLARS, abs=0.1)
     bare = dj.plot.view_3d(coated.cell.scaffold, off_screen=True).meshes[0]
     # 1 µm higher than the pillars.
     assert wall.bounds[5] - bare.bounds[5] == pytest.approx(1.0, abs=0.3)
