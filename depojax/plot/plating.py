@@ -80,8 +80,10 @@ def _filled(run: Plating, times: Any) -> tuple[np.ndarray, np.ndarray]:
         raise refuse("run", "at least one window", "none")
     bare = np.asarray(layer_means(run.cell.scaffold))
     begun = float(run.end_time) - float(np.sum(np.asarray(run.step_times)))
-    if begun <= 1e-9 * float(run.end_time):  # else it goes on from another run
+    if begun <= 1e-9 * float(run.end_time):
         ends, pores = np.append(0.0, ends), np.vstack([bare, pores])
+    else:  # it goes on from another run, whose profile is not kept
+        begun = float(ends[0])
     span = ends[-1] - begun
     if times is None:
         times = begun + span * np.linspace(0.25, 1.0, 4)

@@ -341,6 +341,3 @@ def test_view_3d_shows_how_thick_metal_stands(coated):
     wall = dj.plot.view_3d(coated, off_screen=True).meshes[0]
     thickness = np.asarray(wall.point_data["wall"])
     assert np.median(thickness) == pytest.approx(ON_PILLARS, abs=0.1)
-    bare = dj.plot.view_3d(coated.cell.scaffold, off_screen=True).meshes[0]
-    # 1 µm higher than the pillars.
-    assert wall.bounds[5] - bare.bounds[5] == pytest.approx(1.0, abs=0.3)
