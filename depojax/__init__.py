@@ -37,7 +37,7 @@ from depojax.fv.grid import Grid, stretched_widths
 from depojax.io import load, save
 from depojax.physics import electrolytes, metals, substrates
 from depojax.physics.concentrated import ConcentratedElectrolyte, FittedLaw
-from depojax.physics.deposit import DeadMetal
+from depojax.physics.deposit import DeadMetal, SurfaceLoss
 from depojax.physics.electrolyte import BinaryElectrolyte, IdealDilute, Properties
 from depojax.physics.film import Film
 from depojax.physics.ions import Ion, MultiIonElectrolyte
@@ -197,6 +197,7 @@ __all__ = [
     "SpaceCharge",
     "SpaceChargeCurve",
     "Steps",
+    "SurfaceLoss",
     "Tafel",
     "Tortuosity",
     "TortuosityMap",

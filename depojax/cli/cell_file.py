@@ -10,10 +10,12 @@
     [counter_kinetics]  the same of the counter electrode
     [sand]              current_density, and the other arguments of `sand_time`
     [simulate]          protocol, a sentence or a list of them
-    [plate]             protocol, and the other arguments of `plate`
+    [plate]             protocol, and the other arguments of `plate`; surface_loss is a
+                        table of its own
     [growth]            the arguments of HomogenisedGrowth; loss is a table of its own;
                         with kind = "level_set" the arguments of LevelSetGrowth
-    [nucleation]        nucleation_overpotential, or wetting_factor or contact_angle
+    [nucleation]        substrate, one or two from the collector up (then share), or
+                        nucleation_overpotential, wetting_factor or contact_angle
     [space_charge]      voltage, or a list of them; what else `space_charge` takes
     [numerics]          tolerance, max_steps, precision, …
     [design.TABLE.KEY]  a number of another table that `optimise` may choose: low, high,

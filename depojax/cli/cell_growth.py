@@ -16,20 +16,28 @@ from depojax.cli.cell_file import CellFile
 from depojax.cli.quantities import parse_quantity
 from depojax.cli.questions import numerics_of, protocol_of, refuse_float32, steps_of
 from depojax.cli.words import InputError
-from depojax.physics.deposit import DeadMetal
+from depojax.physics import substrates
+from depojax.physics.deposit import DeadMetal, SurfaceLoss
+from depojax.physics.metals import Metal
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.growth import AbstractGrowth, HomogenisedGrowth
 from depojax.problems.level_set_growth import LevelSetGrowth
 from depojax.problems.plating_window import Windows
 
-_KEYS = ("protocol", "stop_on_closure", "double_layer_capacitance", "change")
+_KEYS = (
+    "protocol", "stop_on_closure", "double_layer_capacitance", "change", "surface_loss",
+)  # fmt: skip
 _GROWTHS = {"homogenised": HomogenisedGrowth, "level_set": LevelSetGrowth}
 _WORDS = ("area_law", "displaced")  # of [growth]
 _NUCLEATION = (
+    "substrate",
+    "share",
     "nucleation_overpotential",
     *(k for k in inspect.signature(Nucleation).parameters if k != "metal"),
 )
+# What a substrate does not say itself.
+_BESIDE_SUBSTRATES = ("share", "prefactor", "site_density", "surface_energy")
 
 
 def plate_arguments(file: CellFile) -> dict[str, Any]:
@@ -45,6 +53,8 @@ def plate_arguments(file: CellFile) -> dict[str, Any]:
         key = "double_layer_capacitance"
         if key in table:
             found[key] = parse_quantity(table[key], key)
+        if "surface_loss" in table:
+            found["surface_loss"] = _surface_loss(table["surface_loss"])
     return found | {"growth": _growth(file)} | go_on_arguments(file)
 
 
@@ -80,10 +90,44 @@ def _growth(file: CellFile) -> AbstractGrowth | None:
         return growth(**options)
 
 
+def _surface_loss(table: Any) -> SurfaceLoss:
+    if not isinstance(table, dict):
+        raise InputError(
+            "surface_loss: write it as a table of its own, [plate.surface_loss]."
+        )
+    check_keys(table, parameters_of(SurfaceLoss), ("charge",), "[plate.surface_loss]")
+    renewed = true_or_false("renewed", table.get("renewed", False))
+    return SurfaceLoss(parse_quantity(table["charge"], "charge"), renewed=renewed)
+
+
 def _growth_value(key: str, value: Any) -> Any:
     if key == "gibbs_thomson":
         return true_or_false(key, value)
     return word(key, value) if key in _WORDS else parse_quantity(value, key)
+
+
+def _on_substrate(
+    named: Any, options: dict[str, Any], cell: Cell, metal: Metal
+) -> Nucleation:
+    """Nucleation on a known material, or on two, from the collector up."""
+    names = named if isinstance(named, list) else [named]
+    known = [
+        substrates.KNOWN[known_word("substrate", name, substrates.KNOWN, "substrate")]()
+        for name in names
+    ]
+    for key in options:
+        if key not in _BESIDE_SUBSTRATES:
+            raise InputError(
+                f"{key}: not beside substrate, which says how metal wets it."
+            )
+    options = {"temperature": cell.electrolyte.temperature, **options}
+    if len(known) == 1 and "share" not in options:
+        return known[0].nucleation(metal, **options)
+    if len(known) != 2:
+        raise InputError(
+            f"substrate: expected one, or two from the collector up, got {named!r}."
+        )
+    return substrates.graded(cell.scaffold, *known, metal, **options)
 
 
 def with_nucleation(file: CellFile, cell: Cell) -> dict[str, Any]:
@@ -95,10 +139,16 @@ def with_nucleation(file: CellFile, cell: Cell) -> dict[str, Any]:
         check_keys(table, _NUCLEATION, (), "[nucleation]")
         if cell.metal is None:
             raise InputError("metal: missing in [cell]; what nucleates is a metal.")
+        named = table.get("substrate")
         options: dict[str, Any] = {
             key: on_host(number_or_profile(key, value), cell.scaffold)
             for key, value in table.items()
+            if key != "substrate"
         }
+        if named is not None:
+            return {"nucleation": _on_substrate(named, options, cell, cell.metal)}
+        if "share" in options:
+            raise InputError("share: of what? Name two substrates beside it.")
         if "nucleation_overpotential" not in options:
             return {"nucleation": Nucleation(cell.metal, **options)}
         temperature = cell.electrolyte.temperature

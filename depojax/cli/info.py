@@ -11,7 +11,7 @@ from depojax.cli.generators import GENERATORS
 from depojax.cli.run_folder import as_json
 from depojax.cli.words import aligned, say
 from depojax.io import provenance
-from depojax.physics import electrolytes, metals
+from depojax.physics import electrolytes, metals, substrates
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         "scaffolds": sorted(GENERATORS),
         "electrolytes": sorted(electrolytes.KNOWN),
         "metals": sorted(metals.KNOWN),
+        "substrates": sorted(substrates.KNOWN),
         "kinetics": sorted(KINETICS),
         "kinetics of ions": sorted(OF_IONS),
         "objectives": sorted(OBJECTIVES),

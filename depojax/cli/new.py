@@ -165,6 +165,7 @@ kind = "butler_volmer"
 exchange_current_density = "1 mA/cm^2"
 
 # [nucleation]              # left out: host and collector react like the metal
+# substrate = "copper"                  # or two, as ["gold", "alumina"]; or
 # nucleation_overpotential = "-40 mV"   # a list is a profile
 
 [growth]

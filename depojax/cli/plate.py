@@ -107,9 +107,11 @@ def _figures(solution: Plating) -> Figures:
         "fill_profile": plot.fill_profile,
         "plating_history": plot.plating_history,
     }
-    nx, ny, _ = solution.cell.scaffold.shape
+    nx, ny, nz = solution.cell.scaffold.shape
     if nx * ny > 1:
         figures["thickness_map"] = plot.thickness_map
+    if sum(n > 1 for n in (nx, ny, nz)) > 1:
+        figures["slices"] = plot.slices
     return figures
 
 
@@ -127,8 +129,11 @@ def summarise(solution: Plating, failure: SolveError | None) -> dict[str, Any]:
         "closure_time_s": solution.closure_time,
         "trapped_electrolyte_m3": solution.trapped_electrolyte,
         "dead_charge_C_m2": solution.dead_charge,
+        "new_surface_per_footprint": solution.new_surface,
+        "film_charge_C_m2": solution.film_charge,
         "nuclei_density_m2": np.max(solution.nuclei_density),
         "coverage": np.max(solution.coverage),
+        "inventory_mismatch": solution.inventory_mismatch,
         "faraday_mismatch": solution.faraday_mismatch,
         "salt_mismatch": solution.salt_mismatch,
     }
@@ -139,6 +144,7 @@ def summarise(solution: Plating, failure: SolveError | None) -> dict[str, Any]:
             "time_s": finite_or_none(solution.step_times[index]),
             "charge_C_m2": finite_or_none(solution.step_charges[index]),
             "lost_charge_C_m2": finite_or_none(solution.step_lost_charges[index]),
+            "film_charge_C_m2": finite_or_none(solution.step_film_charges[index]),
         }
         for index in range(len(solution.ended_by))
     ]
@@ -196,6 +202,9 @@ def table(summary: dict[str, Any]) -> str:
         ("results in", summary["folder"]),
     ]
     spike = summary["nucleation_overpotential_V"]
+    if summary["film_charge_C_m2"]:
+        film = in_unit(summary["film_charge_C_m2"], per_area, "mAh/cm2")
+        rows.insert(5, ("films on new metal", film))
     if spike is not None:
         rows.insert(1, ("nucleation", in_unit(spike, mV, "mV")))
     return "\n\n".join([summary["message"], "\n".join(steps), aligned(rows)])

@@ -39,6 +39,9 @@ _NUMBERS = {
     "end_time": ("s", "end of the run"),
     "deposited_volume": ("m3", "of metal, as the geometry has it"),
     "faraday_mismatch": ("1", "of that volume against the charge, relative"),
+    "inventory_mismatch": ("1", "of live, dead and film metal against the charge"),
+    "new_surface": ("1", "metal surface that got a film, per footprint"),
+    "film_charge": ("C m-2", "that this film took, per footprint"),
     "salt_mismatch": ("1", "salt that went amiss, over what there is"),
     "squeezed_salt": ("mol", "that left through the top with its electrolyte"),
     "trapped_electrolyte": ("m3", "behind closed pores"),
@@ -53,6 +56,7 @@ _OF_STEPS = {
     "step_time": ("step_times", "s", "length of each step of the protocol"),
     "step_charge": ("step_charges", "C m-2", "passed per footprint in each step"),
     "step_lost_charge": ("step_lost_charges", "C m-2", "metal that died in each step"),
+    "step_film_charge": ("step_film_charges", "C m-2", "that films took in each step"),
 }
 
 
@@ -77,6 +81,13 @@ def of_plating(solution: Plating) -> xr.Dataset:
     dataset.coords["window_time"] = times(
         solution.window_time, "ends of the windows of still geometry", "window_time"
     )
+    words = "electrolyte volume over that of each layer of the host, then"
+    dataset["window_pore_fraction"] = named(
+        ("window_time", "layer"), solution.window_pore_fraction, "1", words
+    )
+    heights = np.asarray(cell.scaffold.grid.centers[2])
+    about = {"units": "m", "long_name": "height of the layers above the collector"}
+    dataset.coords["layer"] = xr.Variable(("layer",), heights, about)
     for name, about in _NUMBERS.items():
         dataset[name] = named((), getattr(solution, name), *about)
     for name, (field, *about) in _OF_STEPS.items():

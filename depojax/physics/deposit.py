@@ -22,8 +22,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from depojax._checks import check_range
-from depojax._types import Scalar, as_float
+from depojax._checks import check_range, refuse
+from depojax._types import Scalar, as_float, static
 
 
 def _of_pores(eps: Array, eps0: Array) -> Array:
@@ -80,6 +80,35 @@ class DeadMetal(eqx.Module):
         at_once = self.share * jnp.maximum(plated, 0.0)
         left = jnp.maximum(live - at_once, 0.0)
         return at_once - left * jnp.expm1(-self.rate * duration)
+
+
+class SurfaceLoss(eqx.Module):
+    """A film (SEI) on every metal surface that is new: it takes live metal.
+
+        dQ_film/dA⁺ = q
+
+    A⁺ is metal surface that has no film yet: what first covers a host, and what is
+    added to it as the deposit grows. It shows in the Coulombic efficiency once all of
+    the metal is stripped: CE = 1 − q A⁺/Q where nothing else is lost.
+
+    Args:
+        charge: q of the film per true area [C m⁻²].
+        renewed: whether surface that stripping did away with is new when it comes back,
+            for its film is broken; else a place pays once for the largest area it had.
+
+    Raises `ValueError` for what is no number or outside of its range.
+    Good values: q = h/1.8e-10 m³ C⁻¹ of a film of Li₂CO₃, 110 C m⁻² of 20 nm.
+    """
+
+    charge: Scalar  # q [C m-2]
+    renewed: bool = static()
+
+    def __init__(self, charge: Any, *, renewed: bool = False):
+        cure = "A film of 20 nm takes about 100 C m⁻²."
+        check_range("charge", charge, 0.0, 1e6, "C m⁻²", cure)
+        if not isinstance(renewed, bool):
+            raise refuse("renewed", "True or False", repr(renewed))
+        self.charge, self.renewed = as_float(charge), renewed
 
 
 def metal_conductivity(sigma: Any, share: Array) -> Array:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+_STYLES = ("-", "--", "-.", ":")  # lines that lie on each other stay apart
 
 
 def nucleation(
@@ -31,14 +32,18 @@ def nucleation(
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 1, 1))
     for number, (name, run) in enumerate(named.items()):
         check_kind(run, NucleationTransient)
-        colour = _COLOURS[number % len(_COLOURS)]
+        style = {
+            "color": _COLOURS[number % len(_COLOURS)],
+            "ls": _STYLES[number % len(_STYLES)],
+            "lw": 1.8,
+        }
         t = np.asarray(run.time)
         depth = float(run.nucleation_overpotential) / mV
         label = f"{name}: dip {depth:.0f} mV" if name else f"dip {depth:.0f} mV"
-        upper.plot(t, np.asarray(run.voltage) / mV, color=colour, lw=1.8, label=label)
-        middle.plot(t, np.asarray(run.coverage), color=colour, lw=1.8)
+        upper.plot(t, np.asarray(run.voltage) / mV, label=label, **style)
+        middle.plot(t, np.asarray(run.coverage), **style)
         count = np.asarray(run.nuclei_density) * cm**2
-        lower.plot(t, np.where(count > 1e-3, count, np.nan), color=colour, lw=1.8)
+        lower.plot(t, np.where(count > 1e-3, count, np.nan), **style)
     upper.set_ylabel("voltage (mV)")
     upper.legend(frameon=False)
     middle.set_ylabel("coverage")

@@ -9,6 +9,7 @@ import numpy as np
 from depojax._checks import refuse
 from depojax.io import whole_file
 from depojax.problems.cell import Cell
+from depojax.problems.plating_solution import Plating
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
 from depojax.problems.space_charge_solution import SpaceCharge
@@ -66,7 +67,9 @@ def layers(cell: Cell, unit: float = um) -> list[float]:
     return sorted({float(z[k]) for k in ends})
 
 
-def shown_layers(solution: SandSolution | Simulation | SpaceCharge) -> int:
+def shown_layers(
+    solution: SandSolution | Simulation | SpaceCharge | Plating,
+) -> int:
     """How many layers of cells to show: of a bath only what has changed."""
     cell = solution.cell
     inside = cell.grid.shape[2] - cell.bath_cells
@@ -107,8 +110,13 @@ def in_time_unit(t: np.ndarray) -> tuple[np.ndarray, str]:
     return (t, "s") if end > 0.5 else (t / 1e-3, "ms")
 
 
-def headline(solution: SandSolution | Simulation | SpaceCharge) -> str:
+def headline(solution: SandSolution | Simulation | SpaceCharge | Plating) -> str:
     """What came out, for the top of a figure."""
+    if isinstance(solution, Plating):
+        foil = float(solution.deposited_thickness) / um
+        ended = solution.ended_by[-1].replace("_", " ") if solution.ended_by else ""
+        words = f"ended by {ended}" if ended else "under way"
+        return f"{foil:.3g} µm of metal per footprint, {words}"
     if isinstance(solution, SpaceCharge):
         end = float(solution.end_time)
         when = "Steady state" if np.isinf(end) else f"After {end:.4g} s"

@@ -10,6 +10,7 @@ from depojax.plot.metal import OnMetal, on_metal
 from depojax.plot.parts import (
     COLOURS,
     CONCENTRATION,
+    ORANGE,
     POTENTIAL,
     SOLID,
     WIDTH,
@@ -23,6 +24,7 @@ from depojax.plot.parts import (
     shown_layers,
 )
 from depojax.problems.cell import Cell
+from depojax.problems.plating_solution import Plating
 from depojax.problems.sand import SandSolution
 from depojax.problems.simulate import Simulation
 from depojax.problems.space_charge_solution import SpaceCharge
@@ -40,21 +42,23 @@ FIELD = r"electric field (MV m$^{-1}$)"
 _SLIVER = 0.05  # of the largest area in a cell, below which it is not shown
 
 
-def slices(solution: SandSolution | Simulation | SpaceCharge) -> "Figure":
+def slices(solution: SandSolution | Simulation | SpaceCharge | Plating) -> "Figure":
     """Three slices through a solution.
 
     Of a `SandSolution` the concentration, through the place that is depleted first,
     which a circle marks. Of a `Simulation`, through the middle of the host, the
     concentration, the potential of the electrolyte and the local current density on the
     metal (the plated charge, where no current flows at the end). Of a `SpaceCharge`,
-    concentration of the plated ion, charge density and field.
+    concentration of the plated ion, charge density and field. Of a `Plating` the
+    concentration, with metal in orange and dead metal in black where pores are on the
+    grid, else the share of the volume that is metal.
 
     The solid is grey; a cut cell is grey by its share of solid. Dashes mark the top of
     the scaffold and of the separator, a line the plated collector.
 
     Raises `ValueError` for a cell that is one cell wide along two axes.
     """
-    check_kind(solution, SandSolution, Simulation, SpaceCharge)
+    check_kind(solution, SandSolution, Simulation, SpaceCharge, Plating)
     if not isinstance(solution, SandSolution):
         return _slices_of_run(solution)
     cell, domain = solution.cell, solution.cell.domain()
@@ -76,7 +80,7 @@ def slices(solution: SandSolution | Simulation | SpaceCharge) -> "Figure":
     for axes, plane in panels:
         index = _index(cell, plane[2], place)
         _fill(axes, nodes, plane, c, index, cmap=COLOURS, vmin=low, vmax=high)
-        _cover(axes, nodes, plane, solid, index)
+        _cover(axes, nodes, plane, [(solid, SOLID)], index)
         _mark_layers(axes, cell, plane, nodes[2][-1])
         spot = [place[plane[0]] / um, place[plane[1]] / um]
         mark(axes, spot)
@@ -125,10 +129,11 @@ class _Layer(NamedTuple):
         return words.get((bool(less), bool(more)), "neither")
 
 
-def _slices_of_run(run: Simulation | SpaceCharge) -> "Figure":
+def _slices_of_run(run: Simulation | SpaceCharge | Plating) -> "Figure":
     cell = run.cell
     top = shown_layers(run)
-    eps = np.asarray(cell.domain().pore_fraction)[..., :top]
+    domain = run if isinstance(run, Plating) else cell.domain()
+    eps = np.asarray(domain.pore_fraction)[..., :top]
     nodes = [np.asarray(n) for n in cell.grid.nodes]
     nodes[2] = nodes[2][: top + 1]
     unit, name = length_unit(max(float(n[-1]) for n in nodes))
@@ -137,19 +142,24 @@ def _slices_of_run(run: Simulation | SpaceCharge) -> "Figure":
     if cell.scaffold.resolved:
         nz = cell.scaffold.shape[2]
         solid[..., :nz] = 1 - eps[..., :nz]
-    of_ions = isinstance(run, SpaceCharge)
-    fields = _of_ions(run, eps) if of_ions else _of_cell(run, eps)
+    covers = [(solid, SOLID)]
+    if isinstance(run, Plating):
+        covers, fields = _covers_of_metal(run, eps), _of_plating(run, eps)
+    elif isinstance(run, SpaceCharge):
+        fields = _of_ions(run, eps)
+    else:
+        fields = _of_cell(run, eps)
     middle = [n // 2 for n in cell.scaffold.shape]
     figure, rows, bars = _panels(nodes, "slices", len(fields), name)
     for panels, bar, field in zip(rows, bars, fields, strict=True):
         for axes, plane in panels:
             index = middle[plane[2]]
             if field.over_solid:
-                _cover(axes, nodes, plane, solid, index)
+                _cover(axes, nodes, plane, covers, index)
             style = {"cmap": field.colours, "vmin": field.low, "vmax": field.high}
             mesh = _fill(axes, nodes, plane, field.values, index, **style)
             if not field.over_solid:
-                _cover(axes, nodes, plane, solid, index)
+                _cover(axes, nodes, plane, covers, index)
             _mark_layers(axes, cell, plane, nodes[2][-1], unit)
             if panels is rows[0]:
                 where = float(cell.grid.centers[plane[2]][index]) / unit
@@ -268,13 +278,38 @@ def _fill(axes: "Axes", nodes, plane, field, index: int, **style: Any):
     return axes.pcolormesh(*sides, _cut(field, plane, index), rasterized=True, **style)
 
 
-def _cover(axes: "Axes", nodes, plane, solid: np.ndarray, index: int) -> None:
-    """Grey over the cells by their share of solid."""
-    share = _cut(solid, plane, index)
-    colour = np.empty((*share.shape, 4))
-    colour[..., :3] = SOLID
-    colour[..., 3] = np.clip(share, 0, 1)
-    axes.pcolormesh(nodes[plane[0]], nodes[plane[1]], colour, rasterized=True)
+def _cover(axes: "Axes", nodes, plane, covers: list, index: int) -> None:
+    """A colour over the cells by their share of each phase, such as grey of solid."""
+    for phase, shade in covers:
+        share = _cut(phase, plane, index)
+        colour = np.empty((*share.shape, 4))
+        colour[..., :3] = shade
+        colour[..., 3] = np.clip(share, 0, 1)
+        axes.pcolormesh(nodes[plane[0]], nodes[plane[1]], colour, rasterized=True)
+
+
+def _covers_of_metal(run: Plating, eps: np.ndarray) -> list:
+    """Solid in the colour of metal, over it what is dead and, in grey, the host."""
+    from matplotlib.colors import to_rgb
+
+    nz = run.cell.scaffold.shape[2]
+    if not run.cell.scaffold.resolved:
+        return []
+    host, solid, dead = (np.zeros_like(eps) for _ in range(3))
+    solid[..., :nz] = 1 - eps[..., :nz]
+    host[..., :nz] = 1 - np.asarray(run.cell.scaffold.pore_fraction)
+    dead[..., :nz] = np.asarray(run.dead_metal)[..., :nz]
+    return [(solid, to_rgb(ORANGE)), (dead, (0.0, 0.0, 0.0)), (host, SOLID)]
+
+
+def _of_plating(run: Plating, eps: np.ndarray) -> list[_Layer]:
+    c = _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01))
+    if run.cell.scaffold.resolved:
+        return [c]
+    first = np.asarray(run.cell.domain().pore_fraction)[..., : eps.shape[2]]
+    gone = np.ma.masked_invalid(first - eps)
+    words = "metal, share of the volume"
+    return [c, _Layer(gone, words, "cividis", min(0.0, float(gone.min())), 1.0)]
 
 
 def _colour_bar(

@@ -97,6 +97,17 @@ class AbstractGrowth(eqx.Module):
     def stops(self, cell: Cell, metal: PyTree) -> tuple[Stop, ...]:
         """What growth has come to with this metal; the first one names the end."""
 
+    @abc.abstractmethod
+    def consumed(self, cell: Cell, metal: PyTree, host: Cells, floor: Array) -> PyTree:
+        """The metal once films took so much of what is live [C]: `left` has less."""
+
+    def along(self, values: Array, areas: Array) -> Array:
+        """What belongs to surfaces, place by place, once these have the new areas.
+
+        By default surfaces stay in their places.
+        """
+        return values
+
     def halfway(self, cell: Cell, metal: PyTree, gain: Gain) -> PyTree:
         """The metal in the middle of a window that is expected to gain so much twice.
 
@@ -317,6 +328,14 @@ class HomogenisedGrowth(AbstractGrowth):
     def left(self, cell: Cell, metal: MetalInPores) -> tuple[Cells, Array]:
         """Live metal."""
         return onto(cell.grid, metal.live), metal.live_floor
+
+    def consumed(
+        self, cell: Cell, metal: MetalInPores, host: Cells, floor: Array
+    ) -> MetalInPores:
+        """It stays in the pores, neither live nor dead."""
+        live = metal.live - host[..., : cell.scaffold.shape[2]]
+        changed = (live, metal.live_floor - floor)
+        return eqx.tree_at(lambda m: (m.live, m.live_floor), metal, changed)
 
     def dead(self, cell: Cell, metal: MetalInPores) -> Cells:
         """Dead metal, that on the collector in the cells above it."""

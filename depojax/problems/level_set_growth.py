@@ -70,6 +70,7 @@ class MetalOnGrid(eqx.Module):
     open_at_first: Cells  # 1 where the pore reached the top at the beginning
     pore_at_first: Scalar  # [m³]
     reserve_at_first: Scalar  # [C]
+    film: Scalar  # metal that the films on new surface took [C]
     step: Scalar  # how far the wall moved last at most, over the cell [-]
 
 
@@ -217,6 +218,7 @@ class LevelSetGrowth(AbstractGrowth):
             open_at_first=metal.open_at_first,
             pore_at_first=metal.pore_at_first,
             reserve_at_first=metal.reserve_at_first,
+            film=metal.film,
             step=farthest / jnp.min(_narrowest(fine)),
         )
         return eqx.tree_at(lambda m: m.dead, new, _severed(cell, new))
@@ -233,10 +235,23 @@ class LevelSetGrowth(AbstractGrowth):
         depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
         weight = here.scaffold.surface_area * jnp.maximum(depth, 0.0)
         deposit = self._deposit(cell, metal)
-        live = jnp.sum(jnp.where(metal.dead > 0, 0.0, deposit))
+        live = jnp.sum(jnp.where(metal.dead > 0, 0.0, deposit)) - metal.film
         total = jnp.sum(weight)
         charge = weight * (jnp.maximum(live, 0.0) / jnp.where(total > 0, total, 1.0))
         return onto(cell.grid, charge), jnp.maximum(metal.reserve, 0.0)
+
+    def consumed(
+        self, cell: Cell, metal: MetalOnGrid, host: Cells, floor: Array
+    ) -> MetalOnGrid:
+        """All of the metal has less of it: a film moves with its surface."""
+        film = metal.film + jnp.sum(host) + jnp.sum(floor)
+        return eqx.tree_at(lambda m: m.film, metal, film)
+
+    def along(self, values: Array, areas: Array) -> Array:
+        """Surfaces move from cell to cell: shared out evenly, their sum is kept."""
+        total = jnp.sum(areas)
+        shared = areas * (jnp.sum(values) / jnp.where(total > 0, total, 1.0))
+        return jnp.where(total > 0, shared, values)
 
     def _deposit(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """Charge of the metal in each cell of the host [C]."""
@@ -348,6 +363,7 @@ def _begun(cell: Cell, on_floor: bool) -> MetalOnGrid:
         open_at_first=(raw.trimmed().pore_fraction > 0).astype(grid.dtype),
         pore_at_first=pore_volume(fine, distance),
         reserve_at_first=jnp.sum(reserve),
+        film=jnp.zeros((), grid.dtype),
         step=jnp.zeros((), grid.dtype),
     )
 

@@ -116,7 +116,8 @@ def nucleation_transient(
             default none.
         first_step: first of the times [s], from where they go on in a geometric row; by
             default a hundredth of what charges the double layer by 10 mV.
-        steps: number of times. The error falls with its square.
+        steps: number of times. The error falls with its square, that of the bottom of
+            the dip with their number: 5 % of the lowest voltage with 400.
 
     Differentiable, forward and reverse; vmap it over any of its numbers. Depletion of
     the salt is left out: 1 mA cm⁻² for a few minutes.

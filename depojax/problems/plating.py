@@ -13,6 +13,7 @@ import numpy as np
 
 from depojax._checks import check_array_shape, check_range, refuse
 from depojax._types import as_float, concrete
+from depojax.physics.deposit import SurfaceLoss
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.growth import AbstractGrowth, HomogenisedGrowth, metal_of
@@ -33,6 +34,7 @@ def plate(
     nucleation: Nucleation | None = None,
     double_layer_capacitance: Any = 0.1,
     growth: AbstractGrowth | None = None,
+    surface_loss: SurfaceLoss | None = None,
     stop_on_closure: bool = True,
     windows: Windows | None = None,
     steps: Steps | None = None,
@@ -57,6 +59,8 @@ def plate(
         growth: how the metal fills the host; by default `HomogenisedGrowth()` where it
             is known by its averages and where there is nucleation, else
             `LevelSetGrowth()`.
+        surface_loss: film on new metal surface, which takes live metal; by default none
+            forms. Metal that is there at first has its film.
         stop_on_closure: end the run where the first pore closes.
         windows: how long geometry stands still; `Windows(0.05)` by default.
         steps: choice of time steps in a window; `Steps(tolerance=1e-4)` by default.
@@ -80,6 +84,7 @@ def plate(
     if start is not None:
         growth = start.growth if growth is None else growth
         nucleation = _nucleation_of(start, nucleation)
+        surface_loss = start.surface_loss if surface_loss is None else surface_loss
     if growth is None:
         averages = not cell.scaffold.resolved or nucleation is not None
         growth = HomogenisedGrowth() if averages else LevelSetGrowth()
@@ -88,6 +93,8 @@ def plate(
             "growth", "a HomogenisedGrowth or LevelSetGrowth", type(growth).__name__
         )
     growth.check(cell)
+    if not isinstance(surface_loss, SurfaceLoss | None):
+        raise refuse("surface_loss", "a SurfaceLoss", type(surface_loss).__name__)
     check_range(
         "double_layer_capacitance", double_layer_capacitance, 0.0, 1e4, "F m⁻²",
         "Write it with its unit, as 10 * uF / cm**2.", open_low=True,
@@ -113,6 +120,7 @@ def plate(
         keep=keep,
         nucleation=nucleation,
         capacitance=as_float(double_layer_capacitance),
+        surface_loss=surface_loss,
     )
     if start is None:
         run.begin()
@@ -149,6 +157,7 @@ def go_on(
         keep=keep,
         nucleation=partial.nucleation,
         capacitance=partial.double_layer_capacitance,
+        surface_loss=partial.surface_loss,
     )
     run.restore(partial)
     return run.through_protocol(throw)

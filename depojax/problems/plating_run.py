@@ -10,14 +10,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from depojax._checks import refuse
 from depojax._progress import report_progress
 from depojax._types import Scalar, is_traced
+from depojax.physics.deposit import SurfaceLoss
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import collector_area, onto, reacting_places
+from depojax.problems.fresh_surface import (
+    FreshSurface,
+    first_surface,
+    surface_after,
+)
 from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
 from depojax.problems.plating_solution import (
     Plating,
@@ -42,6 +48,7 @@ from depojax.problems.simulate import (
     step_bar,
     with_first_step,
 )
+from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Steps
 
@@ -74,6 +81,7 @@ class PlatingRun:
     keep: Callable[[Plating], None] | None
     nucleation: Nucleation | None = None
     capacitance: Any = 0.0  # [F m-2]
+    surface_loss: SurfaceLoss | None = None
 
     def __post_init__(self):
         self.index = 0  # of the step in hand
@@ -84,11 +92,14 @@ class PlatingRun:
         self.values: list[dict[str, np.ndarray]] = []
         self.window_times: list[float] = []
         self.porosities: list[float] = []
+        self.profiles: list[np.ndarray] = []  # of the pore fraction
         self.window_steps: list[int] = []
         self.window_voltages: list[Any] = []
         self.step_times: list[Any] = []
         self.step_charges: list[Any] = []
         self.step_lost: list[Any] = []
+        self.step_film: list[Any] = []
+        self.surface: FreshSurface | None = None
         self.ended: list[str] = []
         self.counts = np.zeros(2)
         self.time_steps = 0
@@ -112,7 +123,15 @@ class PlatingRun:
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
         self.salt_at_first = jnp.sum(self.salt)
         self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
+        self._begin_surface(None)
         self._begin_step()
+
+    def _begin_surface(self, before: FreshSurface | None) -> None:
+        self.surface = before
+        if before is None and self.surface_loss is not None:
+            self.surface = first_surface(
+                self.growth, self.cell, self.metal, self.nuclei
+            )
 
     def take_up(self, before: Plating) -> None:
         """Where another run ended."""
@@ -125,6 +144,7 @@ class PlatingRun:
         self.state, self.nuclei = before.state, before.nuclei
         self.salt_at_first = jnp.sum(self.salt)
         self.begun = before.end_time
+        self._begin_surface(before.surface)
         self._begin_step()
 
     def restore(self, partial: Plating) -> None:
@@ -137,11 +157,13 @@ class PlatingRun:
         self.step_times = list(partial.step_times[:done])
         self.step_charges = list(partial.step_charges[:done])
         self.step_lost = list(partial.step_lost_charges[:done])
+        self.step_film = list(partial.step_film_charges[:done])
         self.elapsed = sum(self.step_times, 0.0)
         self.begun = partial.end_time - self.elapsed - position.since
         self.ended = list(partial.ended_by)
         self.since = position.since
         self.charge_before, self.dead_before = position.charge, position.dead
+        self.film_before = position.film
         self.next_length = float(known(position.length))
         self.longest_step = float(known(position.longest_step)) or None
         self.last_gain = position.gain
@@ -154,6 +176,7 @@ class PlatingRun:
         self.values = [{n: np.asarray(getattr(partial, n)) for n in _HISTORIES}]
         self.window_times = list(np.asarray(partial.window_time))
         self.porosities = list(np.asarray(partial.window_porosity))
+        self.profiles = list(np.asarray(partial.window_pore_fraction))
         self.window_voltages = list(partial.window_voltage)
         self.window_steps = [int(step) for step in partial.window_step]
         self.counts = np.asarray([partial.newton_steps, partial.linear_iterations])
@@ -165,12 +188,17 @@ class PlatingRun:
         self.since: Any = jnp.zeros_like(self.state.charge)
         self.charge_before: Any = self.state.charge
         self.dead_before: Any = self._dead_charge()
+        self.film_before: Any = self._film_charge()
         self.next_length = 0.0  # not known yet
         self.last_gain: Gain | None = None
 
     def _dead_charge(self) -> Scalar:
         dead = self.growth.dead(self.cell, self.metal)
         return jnp.sum(dead) / self.cell.footprint
+
+    def _film_charge(self) -> Scalar:
+        charge = jnp.zeros(()) if self.surface is None else self.surface.charge
+        return charge / self.cell.footprint
 
     # The way through the protocol
 
@@ -184,6 +212,7 @@ class PlatingRun:
             self.step_times.append(self.since)
             self.step_charges.append(self.state.charge - self.charge_before)
             self.step_lost.append(self._dead_charge() - self.dead_before)
+            self.step_film.append(self._film_charge() - self.film_before)
             self.elapsed = self.elapsed + self.since
             self.index += 1
             self._begin_step()
@@ -290,6 +319,11 @@ class PlatingRun:
             gained = jnp.sum(window.gain.host) + jnp.sum(window.gain.floor)
             passed = window.run.state.charge - self.state.charge
             self.stored = self.stored + passed - gained / cell.footprint
+        if self.surface is not None and self.surface_loss is not None:
+            metal, self.surface = surface_after(
+                self.surface_loss, growth, cell, metal, nuclei, window.gain,
+                self.surface,
+            )  # fmt: skip
         self._take_in(model, window, facts, metal, here)
         self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
@@ -365,8 +399,9 @@ class PlatingRun:
         self.window_times.append(began + float(facts[0]))
         self.window_steps.append(self.index)
         self.window_voltages.append(run.state.fields.collector * model.thermal_voltage)
-        now = self.growth.cell(self.cell, metal).scaffold.porosity
-        self.porosities.append(float(known(now)))
+        now = self.growth.cell(self.cell, metal).scaffold
+        self.porosities.append(float(known(now.porosity)))
+        self.profiles.append(known(layer_means(now)))
 
     def _ended(self, plain: PlainStep, window: Window, facts, end: float):
         """What ended the step, "" if nothing did; and whether that ends everything."""
@@ -431,11 +466,16 @@ class PlatingRun:
             *([state.charge - self.charge_before] if under_way else []),
         ]
         lost = [*self.step_lost, *([lost_now] if under_way else [])]
+        filmed_now = self._film_charge() - self.film_before
+        filmed = [*self.step_film, *([filmed_now] if under_way else [])]
         deposited = growth.volume(cell, self.metal)
-        booked = state.charge - self.stored
-        booked = volume_of_charge(cell, booked * cell.footprint)
+        booked = (state.charge - self.stored) * cell.footprint
         turned = jnp.sum(jnp.abs(jnp.stack([jnp.zeros_like(since), *charges])))
-        turned = volume_of_charge(cell, turned * cell.footprint)
+        turned = turned * cell.footprint
+        gained = self._inventory(self.metal) - self._inventory(growth.begin(cell))
+        gained = gained + self._film_charge() * cell.footprint
+        missing = jnp.abs(gained - booked) / jnp.where(turned > 0, turned, 1.0)
+        booked, turned = (volume_of_charge(cell, q) for q in (booked, turned))
         amiss = jnp.abs(deposited - booked) / jnp.where(turned > 0, turned, 1.0)
         salt_amiss = jnp.sum(salt) + squeezed - self.salt_at_first
         salt_amiss = jnp.abs(salt_amiss)
@@ -457,6 +497,9 @@ class PlatingRun:
             },
             window_time=jnp.asarray(self.window_times, float),
             window_porosity=jnp.asarray(self.porosities, float),
+            window_pore_fraction=jnp.asarray(
+                np.reshape(self.profiles, (-1, cell.scaffold.shape[2])), float
+            ),
             window_voltage=jnp.asarray(
                 [float(known(V)) for V in self.window_voltages], float
             ),
@@ -478,9 +521,14 @@ class PlatingRun:
             step_times=jnp.stack(times) if times else jnp.zeros(0),
             step_charges=jnp.stack(charges) if times else jnp.zeros(0),
             step_lost_charges=jnp.stack(lost) if times else jnp.zeros(0),
+            step_film_charges=jnp.stack(filmed) if times else jnp.zeros(0),
             coulombic_efficiency=efficiencies(charges, signs),
             deposited_volume=deposited,
             faraday_mismatch=amiss,
+            inventory_mismatch=missing,
+            new_surface=(jnp.zeros(()) if self.surface is None else self.surface.made)
+            / cell.footprint,
+            film_charge=self._film_charge(),
             salt_mismatch=salt_amiss,
             trapped_electrolyte=jnp.sum(growth.trapped(cell, self.metal)),
             squeezed_salt=c0 * jnp.asarray(squeezed),
@@ -496,6 +544,8 @@ class PlatingRun:
             protocol=self.protocol,
             growth=growth,
             metal=self.metal,
+            surface_loss=self.surface_loss,
+            surface=self.surface,
             nuclei=self.nuclei,
             nucleation=self.nucleation,
             double_layer_capacitance=jnp.asarray(self.capacitance),
@@ -505,6 +555,7 @@ class PlatingRun:
                 since=since,
                 charge=self.charge_before,
                 dead=self.dead_before,
+                film=self.film_before,
                 length=jnp.asarray(self.next_length, float),
                 longest_step=jnp.asarray(self.longest_step or 0.0, float),
                 gain=self.last_gain,
@@ -513,6 +564,12 @@ class PlatingRun:
                 stored=jnp.asarray(self.stored, float),
             ),
         )
+
+    def _inventory(self, metal: PyTree) -> Scalar:
+        """Charge of metal, live and dead [C]."""
+        host, floor = self.growth.left(self.cell, metal)
+        dead = self.growth.dead(self.cell, metal)
+        return jnp.sum(host) + jnp.sum(floor) + jnp.sum(dead)
 
     def _cover(self) -> dict[str, Any]:
         """Coverage, density and radius of nuclei; the collector's where no host is."""
@@ -546,6 +603,13 @@ class PlatingRun:
         dip = int(np.argmin(numbers))
         plateau = dip + int(np.argmax(numbers[dip:]))
         return voltages[dip] - voltages[plateau]
+
+
+def layer_means(scaffold: Scaffold) -> Array:
+    """Pore fraction of every layer of cells, from the collector up [-]."""
+    volumes = scaffold.grid.volumes
+    pores = jnp.sum(scaffold.pore_fraction * volumes, (0, 1))
+    return pores / jnp.sum(volumes, (0, 1))
 
 
 def _joined(parts: list[np.ndarray]):

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from depojax._types import Cells, Scalar
+from depojax.physics.deposit import SurfaceLoss
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
 from depojax.problems.coupled import CellState
+from depojax.problems.fresh_surface import FreshSurface
 from depojax.problems.growth import AbstractGrowth, Gain, volume_of_charge
 from depojax.problems.plating_window import MeanNuclei
 from depojax.problems.protocols import Protocol
@@ -21,6 +23,7 @@ class Position(eqx.Module):
     since: Scalar  # time of that step [s]
     charge: Scalar  # passed when that step began [C m-2]
     dead: Scalar  # metal that was dead then [C m-2]
+    film: Scalar  # that films on new surface had taken then [C m-2]
     length: Scalar  # of the next window [s]
     longest_step: Scalar  # of the time steps of the last one, 0 before it [s]
     gain: Gain | None  # of the last window of the step
@@ -45,6 +48,7 @@ class Plating(eqx.Module):
     charge_imbalance: Float[Array, " n"]  # between all electrodes, relative [-]
     window_time: Float[Array, " w"]  # ends of the windows [s]
     window_porosity: Float[Array, " w"]  # of the host then [-]
+    window_pore_fraction: Float[Array, "w layers"]  # of the host's, then [-]
     window_voltage: Float[Array, " w"]  # then [V]
     window_step: Int[Array, " w"]  # of the protocol
     thickness: Cells  # of the deposit per true area of the bare host [m]
@@ -64,9 +68,13 @@ class Plating(eqx.Module):
     step_times: Float[Array, " steps"]  # length of every step of the protocol [s]
     step_charges: Float[Array, " steps"]  # that passed in each [C m-2]
     step_lost_charges: Float[Array, " steps"]  # metal that died in each [C m-2]
+    step_film_charges: Float[Array, " steps"]  # that films took in each [C m-2]
     coulombic_efficiency: Float[Array, " cycles"]  # stripped/plated of each cycle [-]
     deposited_volume: Scalar  # of metal, as the geometry has it [m³]
     faraday_mismatch: Scalar  # of it, against charge × V_m/(zF), relative [-]
+    inventory_mismatch: Scalar  # of live, dead and film metal, against charge [-]
+    new_surface: Scalar  # of metal that got a film, per footprint [-]
+    film_charge: Scalar  # that it took, per footprint [C m-2]
     salt_mismatch: Scalar  # salt that went amiss, over what there is [-]
     squeezed_salt: Scalar  # that left through the top with its electrolyte [mol]
     trapped_electrolyte: Scalar  # behind closed pores [m³]
@@ -82,6 +90,8 @@ class Plating(eqx.Module):
     protocol: Protocol
     growth: AbstractGrowth
     metal: PyTree  # as the growth keeps it
+    surface_loss: SurfaceLoss | None
+    surface: FreshSurface | None  # and how much of it has its film
     nucleation: Nucleation | None
     nuclei: MeanNuclei | None  # of host and collector
     double_layer_capacitance: Scalar  # [F m-2]

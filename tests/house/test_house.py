@@ -39,6 +39,7 @@ FLOORS = {
 # What `import depojax` promises to its users: a change here is a change for them.
 PUBLIC = [
     "DeadMetal",
+    "SurfaceLoss",
     "HomogenisedGrowth",
     "Plating",
     "Windows",

@@ -145,3 +145,52 @@ def test_a_run_leaves_its_folder_and_can_be_taken_up(tmp_path, write, monkeypatc
     again = dj.load(folder / "solution.nc")
     assert again.ended_by == whole.ended_by
     np.testing.assert_allclose(again.step_charges, whole.step_charges, rtol=1e-3)
+
+
+def asked_of(write, old, new):
+    """The question and the nucleation of a file in which something was changed."""
+    assert old in CELL
+    file = read_cell_file(write(CELL.replace(old, new)), "plate")
+    cell = build_cell(file, build_scaffold(file), cell_arguments(file))
+    return plate_arguments(file), with_nucleation(file, cell)["nucleation"], cell
+
+
+MEASURED = 'nucleation_overpotential = ["-20 mV", "-200 mV"]'
+
+
+def test_a_file_names_its_substrate(write):
+    _, found, cell = asked_of(write, MEASURED, 'substrate = "copper"')
+    there = dj.substrates.copper.nucleation(cell.metal, site_density=1e13)
+    assert float(found.wetting_factor) == float(there.wetting_factor)
+    assert float(found.site_density) == pytest.approx(1e13)
+    two = 'substrate = ["gold", "alumina"]\nshare = [0.0, 0.5]'
+    _, graded, cell = asked_of(write, MEASURED, two)
+    sites = np.asarray(graded.site_density)[0, 0]
+    # Of cells' centres, 1/8 to 7/8 of the way, half of it alumina at the top.
+    np.testing.assert_allclose(sites / 1e13, 1 - np.linspace(1, 7, 4) / 16, rtol=1e-6)
+
+
+def test_a_file_says_what_films_take(write):
+    more = '[plate.surface_loss]\ncharge = "100 C/m^2"\nrenewed = true\n'
+    last = "stop_on_closure = false\n"
+    asked, _, _ = asked_of(write, last, last + more)
+    assert float(asked["surface_loss"].charge) == pytest.approx(100.0)
+    assert asked["surface_loss"].renewed is True
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (MEASURED, 'substrate = "cooper"', r"\[nucleation\] substrate.*'copper'"),
+        (MEASURED, 'substrate = "alumina"', "conducts electrons"),
+        (MEASURED, 'substrate = ["gold"]\nshare = 0.5', "expected one, or two"),
+        (MEASURED, MEASURED + "\nshare = 0.5", "share: of what"),
+        (MEASURED, MEASURED + '\nsubstrate = "gold"', "not beside substrate"),
+        ("change = 0.1", "surface_loss = 100.0", "table of its own"),
+        ("change = 0.1", "surface_loss = { renewed = true }", "charge: missing"),
+    ],
+)
+def test_what_is_wrong_with_substrate_and_films_is_said(write, old, new, words):
+    code, _, err = said("plate", write(CELL.replace(old, new)), "--quiet")
+    assert code == 2
+    assert re.search(words, err), err

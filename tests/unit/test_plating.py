@@ -1,5 +1,7 @@
 """The verb `plate`: Faraday's volume, salt, closing pores, refusals, files."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 
 import depojax as dj
 from depojax.fv.grid import Grid
+from depojax.problems.growth import Gain, volume_of_charge
 from depojax.problems.plating import go_on
+from depojax.scaffold.foils import pillars
 from depojax.scaffold.scaffold import Scaffold
 from depojax.units import FARADAY, cm, mA, mAh, um
 
@@ -138,11 +142,98 @@ def test_files_keep_all_of_it(filled, tmp_path):
     assert all("units" in data[name].attrs for name in data.data_vars)
 
 
-def test_figures_show_it(filled):
-    assert dj.plot.fill_profile(filled).axes[0].get_xlabel() == "share of the volume"
+def test_the_profile_of_every_window_is_kept(filled):
+    profiles = np.asarray(filled.window_pore_fraction)
+    assert profiles.shape == (int(filled.windows), CELLS)
+    np.testing.assert_allclose(profiles[-1], filled.pore_fraction[0, 0, :CELLS])
+    np.testing.assert_allclose(profiles.mean(1), filled.window_porosity, rtol=1e-12)
+    assert np.all(np.diff(profiles, axis=0) < 0)
+
+
+def test_fill_profile_shows_every_time_and_what_there_is(filled):
+    end = float(filled.end_time)
+    figure = dj.plot.fill_profile(filled, times=[0.0, end / 2, end])
+    left, middle, right = figure.axes
+    empty, half, full = (np.asarray(line.get_xdata()) for line in left.lines)
+    np.testing.assert_allclose(empty, 0.0, atol=1e-12)
+    pores = np.asarray(filled.pore_fraction)[0, 0, :CELLS]
+    np.testing.assert_allclose(full, 100 * (1 - pores / 0.8), rtol=1e-9)
+    assert np.all((half > 0.3 * full) & (half < full))
+    assert np.asarray(left.lines[0].get_ydata())[-1] == pytest.approx(55.0)
+    # Electrolyte up to the pores, metal up to what was open at first.
+    names = [t.get_text() for t in middle.get_legend().get_texts()]
+    assert names == ["electrolyte", "metal", "pores at first"]
+    wet, metal = (band.get_paths()[0].vertices for band in middle.collections)
+    assert wet[:, 0].max() == pytest.approx(pores.max())
+    assert metal[:, 0].max() == pytest.approx(0.8)
+    thickness = np.asarray(filled.thickness)[0, 0, :CELLS] / um
+    np.testing.assert_allclose(right.lines[0].get_xdata(), thickness)
+    assert len(dj.plot.fill_profile(filled).axes[0].lines) == 4
+    for times in ([-1.0], [2 * end], []):
+        with pytest.raises(ValueError, match="times: expected some within the run"):
+            dj.plot.fill_profile(filled, times=times)
+
+
+def wide(filled):
+    """A run in a host of three columns by two, with metal that is told."""
+    grid = Grid.uniform((3, 2, 4), 10 * um)
+    host = Scaffold.homogenised(grid, 0.8, 1.5, 2e5)
+    cell = host_cell(separator=None).with_scaffold(host)
+    growth = dj.HomogenisedGrowth()
+    share = np.linspace(0.1, 0.4, 24).reshape(grid.shape)
+    others = (
+        "coverage", "nuclei_density", "nuclei_radius", "liquid_potential",
+        "local_current_density",
+    )  # fmt: skip
+    return dataclasses.replace(
+        filled,
+        cell=cell,
+        growth=growth,
+        metal=growth.begin(cell),
+        thickness=jnp.asarray(share / 2e5),
+        pore_fraction=jnp.asarray(0.8 - share),
+        dead_metal=jnp.zeros(grid.shape),
+        concentration=jnp.full(grid.shape, 1000.0),
+        **dict.fromkeys(others, jnp.zeros(grid.shape)),
+    )
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_thickness_map_has_the_section_and_the_footprint(filled, axis):
+    run = wide(filled)
+    share = 0.8 - np.asarray(run.pore_fraction)
+    figure = dj.plot.thickness_map(run, axis=axis, position=11 * um)
+    left, right, *_ = figure.axes
+    section = share[1] if axis == "x" else share[:, 1]
+    shown = np.asarray(left.collections[-1].get_array())
+    np.testing.assert_allclose(shown, section.T / 2e5 / um)
+    assert left.get_xlabel() == ("y (µm)" if axis == "x" else "x (µm)")
+    assert left.get_title().startswith(f"{axis} = 15" if axis == "x" else "y = 15")
+    above = np.asarray(right.collections[-1].get_array())
+    np.testing.assert_allclose(above, share.sum(2).T * 10, rtol=1e-12)
+
+
+def test_slices_of_a_homogenised_host_show_its_metal(filled):
+    run = wide(filled)
+    figure = dj.plot.slices(run)
+    share = 0.8 - np.asarray(run.pore_fraction)
+    metal = [np.asarray(axes.collections[-1].get_array()) for axes in figure.axes[3:6]]
+    np.testing.assert_allclose(metal[0], share[:, 1].T, rtol=1e-12)
+    np.testing.assert_allclose(metal[1], share[1].T, rtol=1e-12)
+    np.testing.assert_allclose(metal[2], share[:, :, 2].T, rtol=1e-12)
+
+
+def test_figures_refuse(filled):
     assert len(dj.plot.plating_history(filled).axes) == 2
     with pytest.raises(ValueError, match="more than one column"):
         dj.plot.thickness_map(filled)
+    with pytest.raises(ValueError, match="position: expected within"):
+        dj.plot.thickness_map(wide(filled), position=1.0)
+    with pytest.raises(ValueError, match=r"axis.*'z'"):
+        dj.plot.thickness_map(wide(filled), axis="z")
+    for draw in (dj.plot.fill_profile, dj.plot.thickness_map, dj.plot.slices):
+        with pytest.raises(ValueError, match="plot: expected a"):
+            draw(filled.cell)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +242,7 @@ def test_figures_show_it(filled):
         ({"growth": "level set"}, "growth.*or LevelSetGrowth, got str"),
         ({"nucleation": 0.04}, "nucleation.*a Nucleation, got float"),
         ({"double_layer_capacitance": 0.0}, "double_layer_capacitance"),
+        ({"surface_loss": 100.0}, "surface_loss.*a SurfaceLoss, got float"),
     ],
 )
 def test_plate_refuses(options, words):
@@ -186,3 +278,66 @@ def test_plate_refuses_to_be_compiled():
 
     with pytest.raises(ValueError, match="outside of jit and vmap"):
         jax.jit(volume)(20.0)
+
+
+# 1 µm³ per µm² stands less high on the outside of a round of 4 µm [µm].
+ON_PILLARS = (4**2 + 2 * 4) ** 0.5 - 4
+
+
+@pytest.fixture(scope="module")
+def coated(filled):
+    """Pillars on the grid under 1 µm³ of metal per µm², as a run would leave them."""
+    shape = (6, 5, 4)
+    host = pillars(shape, 4 * um, diameter=8 * um, height=8 * um, pitch=20 * um)
+    cell = host_cell(separator=None).with_scaffold(host)
+    growth = dj.LevelSetGrowth()
+    bare = growth.begin(cell)
+    charge = host.surface_area * um / volume_of_charge(cell, jnp.asarray(1.0))
+    gain = Gain(charge, jnp.zeros(shape[:2]), jnp.asarray(1.0))
+    metal = growth.grown(cell, bare, gain)
+    none = jnp.zeros(shape)
+    others = ("coverage", "nuclei_density", "nuclei_radius", "liquid_potential")
+    return dataclasses.replace(
+        filled,
+        cell=cell,
+        growth=growth,
+        metal=metal,
+        thickness=growth.thickness(cell, metal),
+        pore_fraction=growth.cell(cell, metal).scaffold.pore_fraction,
+        dead_metal=none,
+        concentration=none + 1000.0,
+        local_current_density=none,
+        deposited_volume=growth.volume(cell, metal),
+        **dict.fromkeys(others, none),
+    )
+
+
+@pytest.mark.slow
+def test_slices_and_maps_show_metal_on_the_grid(coated):
+    bare = np.asarray(coated.cell.scaffold.pore_fraction)
+    now = np.asarray(coated.pore_fraction)
+    assert (bare - now).max() > 0.1
+    first = dj.plot.slices(coated).axes[0]  # x and z, in the middle of y
+    _, solid, dead, host, *_ = (np.asarray(c.get_array()) for c in first.collections)
+    np.testing.assert_allclose(solid[..., 3], 1 - now[:, 2].T)
+    np.testing.assert_allclose(host[..., 3], 1 - bare[:, 2].T)
+    assert dead[..., 3].max() == 0.0
+    assert solid[..., 0].min() > 0.8 > 0.6 > solid[..., 1].max()  # orange, not grey
+    left, right, *_ = dj.plot.thickness_map(coated).axes
+    shown = np.ma.asarray(left.collections[-1].get_array())
+    assert float(shown.mean()) == pytest.approx(ON_PILLARS, abs=0.1)
+    area = np.asarray(coated.cell.scaffold.surface_area)
+    seen = 0.05 * area.max() < area[:, 2].T
+    np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~seen)
+    above = np.asarray(right.collections[-1].get_array()) * um
+    footprint = float(coated.cell.footprint) / above.size
+    volume = float(coated.deposited_volume)
+    assert above.sum() * footprint == pytest.approx(volume, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_view_3d_shows_how_thick_metal_stands(coated):
+    pytest.importorskip("pyvista")
+    wall = dj.plot.view_3d(coated, off_screen=True).meshes[0]
+    thickness = np.asarray(wall.point_data["wall"])
+    assert np.median(thickness) == pytest.approx(ON_PILLARS, abs=0.1)

@@ -77,16 +77,16 @@ def test_against_an_ode_solver():
     nucleation = law(0.35, 1e13)
     V, lowest, count = independently(nucleation)
     errors = []
-    for steps in (200, 400):
+    for steps in (200, 400, 800):
         found = dj.nucleation_transient(
             nucleation, KINETICS, J, duration=600.0, steps=steps
         )
         there = (found.voltage[-1] / V, found.nuclei_density[-1] / count)
         np.testing.assert_allclose(there, 1.0, atol=1e-4)
-        errors.append(abs(found.spike / lowest - 1))
-    # the bottom of the dip lies between the moments that are kept
-    assert errors[-1] < 0.06
-    assert errors[-1] < 0.75 * errors[0]
+        errors.append(float(1 - found.spike / lowest))
+    # The bottom of the dip lies between the moments that are kept: docs/nucleation.md
+    # has these numbers.
+    np.testing.assert_allclose(errors, [0.076, 0.049, 0.029], atol=1e-3)
 
 
 def test_dip_and_plateau(run):

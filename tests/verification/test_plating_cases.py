@@ -101,3 +101,50 @@ def test_excess_metal_lasts_as_long_as_book_keeping_says():
     np.testing.assert_allclose(cycled, booked, rtol=5e-3)
     life = (excess - 1) / (1 - efficiency) + np.log(retention) / np.log(efficiency)
     assert abs(len(cycled) - 1 - life) <= 1.0
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_films_on_new_surface_lower_the_efficiency(renewed):
+    """CE = 1 − q A/Q: of every cycle, or of the first alone if films last."""
+    q, area = 100.0, 2e5 * 60e-6  # C m⁻²; of the host per footprint
+    cycle = [
+        "Plate at 2 mA/cm2 until 1 mAh/cm2",
+        "Strip at 2 mA/cm2 until 0.5 V",
+    ]
+    run = dj.plate(
+        host_cell(),
+        cycle * 2,
+        growth=dj.HomogenisedGrowth(area_law="constant"),
+        surface_loss=dj.SurfaceLoss(q, renewed=renewed),
+    )
+    assert run.ended_by == ("charge", "stripped") * 2
+    share = q * area / (mAh / cm**2)
+    again = share if renewed else 0.0
+    expected = [1 - share, 1 - again]
+    np.testing.assert_allclose(run.coulombic_efficiency, expected, rtol=1.5e-3)
+    filmed = np.asarray(run.step_film_charges) / (q * area)
+    np.testing.assert_allclose(filmed, [1.0, 0.0, float(renewed), 0.0], atol=1e-9)
+    assert float(run.new_surface) == pytest.approx(area * (1 + renewed), rel=1e-9)
+    assert float(run.film_charge) == pytest.approx(q * float(run.new_surface))
+    # Where all of it went: live, dead, film; and its volume is that of the charge.
+    assert float(run.inventory_mismatch) < 1e-8
+    assert float(run.faraday_mismatch) < 1e-8
+
+
+def test_films_go_on_from_run_to_run():
+    """Two runs of a cycle each book what one of two cycles does."""
+    cycle = [
+        "Plate at 2 mA/cm2 until 0.5 mAh/cm2",
+        "Strip at 2 mA/cm2 until 0.25 mAh/cm2",
+    ]
+    loss, growth = dj.SurfaceLoss(100.0), dj.HomogenisedGrowth(area_law="fibres")
+    options = {"growth": growth, "surface_loss": loss}
+    whole = dj.plate(host_cell(), cycle * 2, **options)
+    half = dj.plate(host_cell(), cycle, **options)
+    again = dj.plate(host_cell(), cycle, growth=growth, start=half)
+    assert float(again.film_charge) == pytest.approx(float(whole.film_charge), rel=1e-3)
+    assert float(again.inventory_mismatch) < 1e-8
+    filmed = [*np.asarray(half.step_film_charges), *np.asarray(again.step_film_charges)]
+    np.testing.assert_allclose(
+        filmed, whole.step_film_charges, rtol=1e-3, atol=1e-3 * filmed[0]
+    )
