@@ -26,6 +26,7 @@ from depojax.design.sensitivities import (
     propagate_uncertainty,
     sensitivities,
 )
+from depojax.design.substrate import DesignedNucleation
 from depojax.design.sweep import sweep
 from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
 from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
@@ -142,6 +143,7 @@ __all__ = [
     "DeadMetal",
     "DepthProfile",
     "DesignedCell",
+    "DesignedNucleation",
     "DesignedScaffold",
     "Distribution",
     "Film",

@@ -284,6 +284,8 @@ class _Problem:
         self.holding: AugmentedLagrangian | None = holding
         self.optimizer = optax.with_extra_args_support(optimizer)
         self.failure: Exception | None = None  # of the last evaluation that raised
+        self.shapes: Any = None  # of what an evaluation gives
+        self.jit = jit
         self.members = self._members() if ensemble else None
         compiled = eqx.filter_jit if jit else lambda function: function
         each = jax.vmap if ensemble else lambda function: function
@@ -365,11 +367,19 @@ class _Problem:
     def _evaluated(self, part, multipliers, penalties):
         """As `_value_and_gradient`, NaN where it raises; `failure` keeps why."""
         try:
-            return self._evaluate(part, multipliers, penalties)
+            found = self._evaluate(part, multipliers, penalties)
         except _FAILURES as error:
             self.failure = error
-            shapes = jax.eval_shape(self._evaluate, part, multipliers, penalties)
-            return jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+            if self.shapes is None:
+                self.shapes = jax.eval_shape(
+                    self._evaluate, part, multipliers, penalties
+                )
+            return jax.tree.map(
+                lambda s: jnp.full(s.shape, jnp.nan, s.dtype), self.shapes
+            )
+        # A loss that has to see numbers cannot be asked for shapes alone.
+        self.shapes = jax.eval_shape(lambda: found)
+        return found
 
     def finite(self, found) -> np.ndarray:
         """Whether loss and gradient are finite, for each member."""
@@ -404,7 +414,10 @@ class _Problem:
         return self._state(found, multipliers, penalties)
 
     def outline(self) -> dict[str, Any]:
-        """The structure of a state, without computing one."""
+        """The structure of a state; computed only where the loss has to see numbers."""
+        if not self.jit:
+            begun = self.begin()
+            return jax.eval_shape(lambda: begun)
         multipliers, penalties = self._at_start()
         found = jax.eval_shape(
             self._value_and_gradient

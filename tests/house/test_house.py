@@ -53,6 +53,7 @@ PUBLIC = [
     "scattered_starts",
     "CurrentSegments",
     "DesignedCell",
+    "DesignedNucleation",
     "DesignedScaffold",
     "FreeDensity",
     "FreeLevelSet",
