@@ -1,7 +1,7 @@
 """What the gradient of a whole run costs beside the run, in time and in memory.
 
-    python benchmarks/gradient_cost.py            a foam of 24 × 24 × 32 and a column
-    python benchmarks/gradient_cost.py --quick    the column alone
+    python benchmarks/gradient_cost.py            columns, a foam, gyroids
+    python benchmarks/gradient_cost.py --quick    the columns alone
 
 Seconds are processor time, so that other work on the machine counts little. Memory is
 what XLA sets aside for a program whose runs may take so many steps: of the value, and
@@ -26,14 +26,18 @@ REPEATS = 3
 def main() -> None:
     """Print the two tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the column alone")
+    parser.add_argument("--quick", action="store_true", help="the columns alone")
     parser.add_argument("--note", default="", help="words for the header")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print_machine(options.note)
     cases = {"sand_time, column of 64": column_time, "simulate, column of 24": voltage}
     if not options.quick:
-        cases["sand_time, foam 24 × 24 × 32"] = foam_time
+        cases |= {
+            "sand_time, foam 24 × 24 × 32": foam_time,
+            "sand_time, gyroid 32³": gyroid_time,
+            "simulate, gyroid 12³": gyroid_voltage,
+        }
     print("\nprocessor seconds, warm                value   with gradient   ratio")
     for name, make in cases.items():
         function, start = make()
@@ -41,13 +45,24 @@ def main() -> None:
         both = jax.jit(jax.value_and_grad(function))
         spent = [seconds(f, start) for f in (value, both)]
         ratio = spent[1] / spent[0]
-        print(f"{name:36} {spent[0]:8.3f}        {spent[1]:8.3f}   {ratio:.2f}")
-    print("\nsteps at most        value [kB]   with gradient [kB]   per √n [kB]")
-    for n in (64, 256, 1024, 4096):
-        function, start = column_time(max_steps=n)
+        print(
+            f"{name:36} {spent[0]:8.3f}        {spent[1]:8.3f}   {ratio:.2f}",
+            flush=True,
+        )
+    memory(column_time, "column of 64", (64, 256, 1024, 4096))
+    if not options.quick:
+        memory(gyroid_time, "gyroid 32³", (64, 1024))
+
+
+def memory(make, name, most) -> None:
+    """Print the memory of value and gradient by the largest number of steps."""
+    print(f"\nsand_time, {name}")
+    print("steps at most        value [kB]   with gradient [kB]   per √n [kB]")
+    for n in most:
+        function, start = make(max_steps=n)
         sizes = [kilobytes(f, start) for f in (function, jax.value_and_grad(function))]
         per_root = (sizes[1] - sizes[0]) / np.sqrt(n)
-        print(f"{n:13} {sizes[0]:18.0f} {sizes[1]:20.0f} {per_root:13.1f}")
+        print(f"{n:13} {sizes[0]:18.0f} {sizes[1]:20.0f} {per_root:13.1f}", flush=True)
 
 
 def salt(c=1 * M):
@@ -99,6 +114,45 @@ def foam_time():
         return dj.sand_time(cell, 150 * mA / cm**2).time
 
     return loss, jnp.asarray([0.85, 48.0])
+
+
+def gyroid(cells, porosity):
+    """One period of a gyroid whose porosity goes from the collector to the top."""
+    low, high = porosity
+    return dj.gyroid(
+        (cells,) * 3,
+        60 * um / cells,
+        period=60 * um,
+        porosity=lambda x, y, z: low + (high - low) * z / (60 * um),
+    )
+
+
+def gyroid_time(max_steps=1024):
+    """Sand's time of a resolved gyroid, by its porosity at both ends."""
+
+    def loss(porosity):
+        separator = dj.Separator(25 * um, cells=8)
+        cell = dj.Cell(gyroid(32, porosity), salt(), separator=separator)
+        steps = dj.Steps(max_steps=max_steps)
+        return dj.sand_time(cell, 150 * mA / cm**2, steps=steps).time
+
+    return loss, jnp.asarray([0.7, 0.8])
+
+
+def gyroid_voltage():
+    """Voltage of a resolved gyroid with kinetics after a minute, by the same."""
+
+    def loss(porosity):
+        cell = dj.Cell(
+            gyroid(12, porosity),
+            salt(),
+            separator=dj.Separator(25 * um, cells=4),
+            kinetics=dj.ButlerVolmer(10.0),
+            counter_kinetics=dj.ButlerVolmer(10.0),
+        )
+        return dj.simulate(cell, dj.Galvanostatic(50.0, time=60.0)).final_voltage
+
+    return loss, jnp.asarray([0.7, 0.8])
 
 
 def seconds(function, start) -> float:

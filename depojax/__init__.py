@@ -30,6 +30,7 @@ from depojax.design.sensitivities import (
     sensitivities,
 )
 from depojax.design.starts import scattered_starts
+from depojax.design.substrate import DesignedNucleation
 from depojax.design.sweep import sweep
 from depojax.design.topology import FilteredDensity, PorousMedium, helmholtz_filter
 from depojax.design.variables import Balanced, Bounded, Monotone, Positive, Unbounded
@@ -148,6 +149,7 @@ __all__ = [
     "DeadMetal",
     "DepthProfile",
     "DesignedCell",
+    "DesignedNucleation",
     "DesignedScaffold",
     "Distribution",
     "Film",

@@ -8,7 +8,14 @@ the metal (even plating), through cut cells: the gradient is that of the shape i
 Beside the gradient's way stand a random and a greedy search of as many runs (a loss
 with its gradient counts as four), and the optimum on a grid twice as fine.
 
-The numbers of its default size have not been recorded yet.
+What came out (16 cells per period, 20 steps of Adam; 84 runs for each search):
+
+- Uniform: 56.9 mA cm⁻². Free: 65.9 mA cm⁻², 15.7 % more at the same porosity, with
+  2.9 % less area. Random search 2.3 %, greedy search 2.0 %.
+- On the grid twice as fine the same design gains 15.9 %.
+- Nine tenths of the gain are there after some 10 gradients.
+- Solid goes to the separator (porosity 0.66 there instead of 0.75) and away from the
+  middle; within a layer it differs from column to column by 0.14 (one deviation).
 
     python experiments/gyroid_thickness.py [--resolution 16]     run/gyroid_thickness
 """

@@ -15,7 +15,10 @@ makes it 0 or 1, and RAMP takes from grey cells what they would give too much.
 What it stands for: two linear problems beside each other, not the plating itself, whose
 current would follow both potentials (`VoltageLoss` does that, at many times the cost).
 
-The numbers of its default size have not been recorded yet.
+Of its default size the first of four sharpnesses has been seen, no more: 110 592 free
+numbers, β = 1, 10 steps of Adam take the loss from 0 (uniform grey: 111 mA cm⁻² and
+97 S m⁻¹) to −0.487, for a minute of processor time with compilation. Neither the sharp
+design nor the searches have been recorded yet.
 
     python experiments/topology_host.py [--resolution 48]     run/topology_host
 """

@@ -127,7 +127,8 @@ def _on_substrate(
         raise InputError(
             f"substrate: expected one, or two from the collector up, got {named!r}."
         )
-    return substrates.graded(cell.scaffold, *known, metal, **options)
+    bottom, top = known
+    return substrates.graded(cell.scaffold, bottom, top, metal, **options)
 
 
 def with_nucleation(file: CellFile, cell: Cell) -> dict[str, Any]:

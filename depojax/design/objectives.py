@@ -13,7 +13,8 @@ and added, and objectives of one run share it (see `depojax.design.objective`):
 | `CurrentUniformity` | less | smooth max/mean |
 | `VoltageLoss` | less | V |
 | `TopPlatingShare` | less | share of the charge |
-| `FillBeforeClosure` | more | share of the pore |
+| `FillBeforeClosure`, `FillAtClosure` | more | share of the pore |
+| `LowerMetalShare` | more | share of the metal |
 | `EffectiveDiffusivity`, `EffectiveConductivity` | more | –, S m⁻¹ |
 | `HostMass`, `HostVolume` | less | kg m⁻², m³ m⁻² |
 | `SpecificEnergy`, `EnergyDensity` | more | Wh kg⁻¹, Wh L⁻¹ |
@@ -40,16 +41,16 @@ from depojax.design.objective import (
     or_worst,
     scaffold_of,
 )
+from depojax.design.plated import FillAtClosure, LowerMetalShare, plating_protocol
 from depojax.design.stack import EnergyDensity, HostMass, HostVolume, SpecificEnergy
 from depojax.fv.grid import axis_index
 from depojax.fv.operators import harmonic_to_faces
 from depojax.problems.currents import AbstractCurrent, as_current
 from depojax.problems.distribution import current_distribution, depth_profile, top_share
-from depojax.problems.protocols import Protocol, protocol_from
+from depojax.problems.protocols import Protocol
 from depojax.problems.sand import limiting_current, sand_time
 from depojax.problems.sand_solution import SandSolution
 from depojax.problems.simulate import Simulation, simulate
-from depojax.problems.steps import Galvanostatic
 from depojax.problems.tortuosity import Tortuosity, tortuosity
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.time import Steps
@@ -62,10 +63,12 @@ __all__ = [
     "EffectiveDiffusivity",
     "EnergyDensity",
     "FeatureSize",
+    "FillAtClosure",
     "FillBeforeClosure",
     "HostMass",
     "HostVolume",
     "LimitingCurrent",
+    "LowerMetalShare",
     "MonotoneProfile",
     "Own",
     "SandCapacity",
@@ -287,22 +290,6 @@ class AbstractOfPlating(AbstractObjective):
         return (Plating(self.protocol, self.steps),)
 
 
-def plating_protocol(drive: Any, time: Any, capacity: Any) -> Protocol:
-    """A protocol as it is; a current [A m⁻²] until a time [s] or a charge [C m⁻²]."""
-    given = [end for end in (time, capacity) if end is not None]
-    if isinstance(drive, (int, float)) or hasattr(drive, "dtype"):
-        if len(given) != 1:
-            raise refuse(
-                "time, capacity", "one of them, to end the run", f"{len(given)} of them"
-            )
-        return protocol_from(Galvanostatic(drive, time=time, capacity=capacity))
-    if given:
-        raise refuse(
-            "time, capacity", "neither for a protocol, which says its ends", given[0]
-        )
-    return protocol_from(drive)
-
-
 class CurrentUniformity(AbstractOfPlating):
     """How uneven the plating is: a smooth max/mean of the local current density [-].
 
@@ -400,7 +387,8 @@ class FillBeforeClosure(AbstractOfPlating):
         fill = (1/n Σ q_k^−p)^(−1/p)  →  the smallest q_k as p → ∞
 
     With the shares that the run of `drive` has left: the host is filled on as it began.
-    1 where every layer closes at once; ways that narrow on the way make it worse.
+    1 where every layer closes at once; ways that narrow on the way make it worse, which
+    `FillAtClosure` follows.
 
     Args:
         drive, time, capacity, steps: of the run, see `AbstractOfPlating`.

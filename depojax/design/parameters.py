@@ -232,8 +232,8 @@ class DesignedCell(eqx.Module):
             host. "scaffold" takes a design with a `build()` of its own; else a name
             leads to a number in the cell, part by part.
 
-    Graded lithiophilicity is a profile of `kinetics.exchange_current_density`, or of
-    what the substrate's nucleation takes, along z.
+    Graded lithiophilicity is a profile of `kinetics.exchange_current_density` along z;
+    that of a substrate on which metal nucleates is a `DesignedNucleation`.
 
     Raises `ValueError` for a name that leads nowhere.
     """
@@ -258,11 +258,12 @@ class DesignedCell(eqx.Module):
             cell = cell.with_scaffold(scaffold.build())
         grid = cell.scaffold.grid
         return changed_cell(
-            cell, {name: _on_host(value, grid) for name, value in changes.items()}
+            cell, {name: on_host(value, grid) for name, value in changes.items()}
         )
 
 
-def _on_host(value: Any, grid: Grid) -> Any:
+def on_host(value: Any, grid: Grid) -> Any:
+    """The numbers of a field in every cell, that of a variable, else `value` itself."""
     if isinstance(value, AbstractField):
         return value.on_cells(grid)
     return value.value if is_variable(value) else value

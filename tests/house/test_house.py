@@ -54,6 +54,7 @@ PUBLIC = [
     "scattered_starts",
     "CurrentSegments",
     "DesignedCell",
+    "DesignedNucleation",
     "DesignedScaffold",
     "FreeDensity",
     "FreeLevelSet",

@@ -156,6 +156,26 @@ def test_a_solve_that_raises_counts_as_a_step_that_failed():
     assert float(found.loss) < 1.0
 
 
+def test_a_loss_that_sees_numbers_fails_and_goes_on_from_its_file(tmp_path):
+    fails = [False]
+
+    def loss(x):
+        seen = float(jax.lax.stop_gradient(x))  # refused while shapes are asked for
+        if fails[0] and seen > 0.5:
+            fails[0] = False
+            raise SolveError("no")
+        return (x - 3) ** 2 + 0 * seen
+
+    options = {"optimizer": optax.adam(0.25), "jit": False}
+    whole = dj.optimise(loss, jnp.asarray(0.0), steps=6, **options)
+    dj.optimise(loss, jnp.asarray(0.0), steps=3, folder=tmp_path, **options)
+    again = dj.optimise(loss, jnp.asarray(0.0), steps=6, folder=tmp_path, **options)
+    np.testing.assert_array_equal(again.history["loss"], whole.history["loss"])
+    fails[0] = True
+    found = dj.optimise(loss, jnp.asarray(0.0), steps=6, **options)
+    assert float(np.min(found.history["step_share"])) == 0.5
+
+
 def test_a_line_search_that_met_nan_begins_anew():
     def loss(x):
         inside = jnp.sum(x**2) < 4
