@@ -305,7 +305,9 @@ def _covers_of_metal(run: Plating, eps: np.ndarray) -> list:
 def _of_plating(run: Plating, eps: np.ndarray) -> list[_Layer]:
     c = _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01))
     if run.cell.scaffold.resolved:
-        return [c]
+        # Slivers of pore that fill keep their salt: a few cells of tens of mol L⁻¹.
+        high = max(_widely(c.values, eps), c.low + 0.02)
+        return [c._replace(high=high)]
     first = np.asarray(run.cell.domain().pore_fraction)[..., : eps.shape[2]]
     gone = np.ma.masked_invalid(first - eps)
     words = "metal, share of the volume"
