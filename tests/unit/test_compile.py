@@ -22,7 +22,7 @@ for _ in range(60):  # long enough to be worth a file
 
 @jax.jit
 def long(x):
-    for k in range(300):
+    for k in range(100):
         x = jnp.sin(x) @ jnp.cos(x + k) + jnp.sort(x)
     return x
 

@@ -190,7 +190,8 @@ def rod(cells, windows=24):
     return deposit, um / cells, per_volume
 
 
-@pytest.mark.parametrize("cells", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", [2, 4])
 def test_a_growing_rod_pays_for_its_round(cells):
     """It moves from cell to cell, and pays for 2πR in the end, not for every cell."""
     deposit, length, per_volume = rod(cells)

@@ -218,7 +218,8 @@ def test_refusals(solution):
     with pytest.raises(ValueError, match="a cell that is depleted somewhere, got none"):
         plot.depletion_map(make_solution(depletion_time=never))
     with pytest.raises(
-        ValueError, match="a SandSolution or Simulation or SpaceCharge, got Scaffold"
+        ValueError,
+        match="a SandSolution or Simulation or SpaceCharge or Plating, got Scaffold",
     ):
         plot.slices(solution.cell.scaffold)
     with pytest.raises(ValueError, match="expected a Scaffold, got SandSolution"):

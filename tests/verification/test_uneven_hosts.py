@@ -70,6 +70,7 @@ def test_the_better_conducting_patch_plates_first():
     assert float(run.final_voltage) == pytest.approx(-0.062460406633289, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_film_that_grows_evens_the_patches_out():
     kappa, growth, time = np.array([1e-5, 1e-6]), 5e-12, 2000.0
 
