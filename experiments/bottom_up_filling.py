@@ -13,12 +13,17 @@ The uniform host may choose its one i₀ and one σ within the same bounds, out 
 greedy search of as many runs (a loss with its gradient counts as four). Secondary and
 concentration effects are those of `simulate`; nuclei are not counted one by one.
 
-Seen at its default size (loss; share in the top third; voltage): middle of the bounds 2;
-38 %; 72 mV. Best uniform host 1.888; 45 %; 52 mV. Gradient, 26 evaluations: 0.895; 3.1 %;
-59 mV. A greedy search with as many runs gets as far here (0.891; 2.6 %; 59 mV), with
-twelve numbers to choose from and most of them at their bounds; a random one 1.260; 19 %.
-Half of the way the gradient takes a third of the greedy search's runs. What counts is i₀;
-the conductivity is at its lower bound in the upper half, and all but free below.
+Seen at its default size, as loss; share in the top third; voltage:
+
+    middle of the bounds       2.000    38 %    72 mV
+    best uniform host          1.888    45 %    52 mV
+    gradient, 26 evaluations   0.895   3.1 %    59 mV
+    greedy, as many runs       0.891   2.6 %    59 mV
+    random, as many runs       1.260    19 %    56 mV
+
+With twelve numbers, most of them at their bounds in the end, a greedy search gets as
+far; half of the way the gradient takes a third of its runs. What counts is i₀; the
+conductivity is at its lower bound in the upper half, and all but free below.
 
     python experiments/bottom_up_filling.py [--resolution 16]     run/bottom_up_filling
 """

