@@ -39,6 +39,7 @@ def coverages(births, growth, seeds=12, points=3000):
     return np.mean(found), np.std(found, ddof=1) / seeds**0.5, np.mean(counts)
 
 
+@pytest.mark.slow
 def test_instantaneous_coverage():
     """4800 nuclei within 3σ of 1 − exp(−X), at X = 0.8."""
     N, X = 400 / SIDE**2, 0.8

@@ -55,6 +55,7 @@ def cycle():
     return dj.plate(cell, PLATE_AND_STRIP, growth=LevelSetGrowth())
 
 
+@pytest.mark.slow
 def test_metal_and_salt_are_kept(cycle):
     assert float(cycle.faraday_mismatch) < 1e-10
     assert float(cycle.salt_mismatch) < 1e-10
@@ -63,6 +64,7 @@ def test_metal_and_salt_are_kept(cycle):
     assert float(jnp.max(cycle.concentration)) < 2000
 
 
+@pytest.mark.slow
 def test_stripping_gives_back_the_bare_host(cycle):
     assert cycle.ended_by == ("time", "stripped")
     assert float(cycle.coulombic_efficiency[0]) == pytest.approx(1, abs=5e-3)
@@ -76,6 +78,7 @@ def test_stripping_gives_back_the_bare_host(cycle):
     assert float(fall - first) == pytest.approx(plated, rel=0.02)
 
 
+@pytest.mark.slow
 def test_one_program_for_all_windows(cycle, caplog):
     # Another host of the same shape, another current: nothing large is compiled anew.
     step = dj.Galvanostatic(3 * mA / cm**2, time=600.0)
@@ -90,6 +93,7 @@ def test_one_program_for_all_windows(cycle, caplog):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_is_saved_with_its_metal(cycle, tmp_path):
     dj.save(cycle, tmp_path / "cycle.nc")
     again: Any = dj.load(tmp_path / "cycle.nc")

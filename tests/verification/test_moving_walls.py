@@ -81,7 +81,8 @@ def test_trench_fills_and_closes_on_time():
 BOTTLE = 49.716814692820414  # µm², MB3_bottle
 
 
-@pytest.mark.parametrize("cells", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", [2, 4])
 def test_bottle_closes_at_its_neck_and_traps_what_it_holds(cells):
     # Mouth 2 wide and 4 deep over 6 by 10, halves: closes at 2.
     def bottle(x, z):

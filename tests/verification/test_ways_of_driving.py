@@ -42,6 +42,7 @@ def is_a_resistor(run):
     return V, J
 
 
+@pytest.mark.slow
 def test_cyclic_voltammetry():
     run = dj.simulate(resistor(), "Sweep from 0 V to -40 mV to 20 mV at 2 mV/s")
     V, _ = is_a_resistor(run)
