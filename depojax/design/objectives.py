@@ -103,7 +103,7 @@ class Depletion(AbstractQuestion):
         return isinstance(thing, SandSolution)
 
 
-class Plating(AbstractQuestion):
+class Driven(AbstractQuestion):
     """`simulate` of a cell."""
 
     protocol: Protocol
@@ -287,7 +287,7 @@ class AbstractOfPlating(AbstractObjective):
 
     @property
     def questions(self) -> tuple[AbstractQuestion, ...]:
-        return (Plating(self.protocol, self.steps),)
+        return (Driven(self.protocol, self.steps),)
 
 
 class CurrentUniformity(AbstractOfPlating):

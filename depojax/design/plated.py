@@ -81,12 +81,7 @@ class AbstractOfGrowth(AbstractObjective):
     Not inside of jit and vmap: `optimise(..., jit=False)`.
     """
 
-    protocol: Protocol
-    growth: AbstractGrowth | None
-    nucleation: Nucleation | None
-    double_layer_capacitance: Scalar
-    windows: Windows | None
-    steps: Steps | None
+    run: Filling
 
     def __init__(
         self,
@@ -100,23 +95,18 @@ class AbstractOfGrowth(AbstractObjective):
         windows: Windows | None = None,
         steps: Steps | None = None,
     ):
-        self.protocol = plating_protocol(drive, time, capacity)
-        self.growth, self.nucleation = growth, nucleation
-        self.double_layer_capacitance = as_float(double_layer_capacitance)
-        self.windows, self.steps = windows, steps
+        self.run = Filling(
+            plating_protocol(drive, time, capacity),
+            growth,
+            nucleation,
+            as_float(double_layer_capacitance),
+            windows,
+            steps,
+        )
 
     @property
     def questions(self) -> tuple[AbstractQuestion, ...]:
-        return (
-            Filling(
-                self.protocol,
-                self.growth,
-                self.nucleation,
-                self.double_layer_capacitance,
-                self.windows,
-                self.steps,
-            ),
-        )
+        return (self.run,)
 
 
 class FillAtClosure(AbstractOfGrowth):

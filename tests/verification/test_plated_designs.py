@@ -55,7 +55,7 @@ def charge_of(fill):
 def test_an_even_host_is_filled_but_for_what_counts_as_closed():
     cell = column(LAYERS, exchange=SLOW)
     slow = fill(0.1)  # transport stays even where pores are all but closed
-    run = dj.plate(cell, slow.protocol, growth=slow.growth)
+    run = dj.plate(cell, slow.run.protocol, growth=slow.run.growth)
     assert "closure" in run.ended_by[0]
     known = 0.9 * (1 - CLOSED / 0.8)
     found = float(slow(run))
