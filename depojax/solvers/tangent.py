@@ -2,10 +2,10 @@
 
 The steps of the run are taken as given, and the tangent of the scheme is propagated
 along them, with the event time from the implicit function theorem. The rule is linear
-in the tangents, so reverse mode is its transpose. States are kept every √n steps and
-those between solved for once more; known stages make the derivative of a step one
-linear solve per stage. The time of a few forward runs (`benchmarks/` measures it),
-O(√n) states of memory.
+in the tangents, so reverse mode is its transpose. States are kept every √n steps, and
+both stages of the last √n; what lies between is solved for once more. Known stages make
+the derivative of a step one linear solve per stage. The time of two or three forward
+runs (`benchmarks/gradient_cost.py`), O(√n) states of memory.
 """
 
 import math
@@ -23,22 +23,27 @@ _SKIPPED = 8  # steps that the tangent pass skips at once
 
 
 class Trail(eqx.Module):
-    """What the tangent pass needs: the steps taken, the state before every chunk."""
+    """What the tangent pass needs of a run of n steps at most, in chunks of √n."""
 
     times: Float[Array, "steps"]
     sizes: Float[Array, "steps"]
-    chunk_states: State | None
+    chunk_states: State | None  # before every chunk
+    stages: State | None  # of the steps last taken, by their place in a chunk
     last_state: State  # before the last step
 
 
 def begin_trail(y0: State, max_steps: int, *, keep_states: bool) -> Trail:
     """The trail before the first step; without states it serves no derivative."""
     empty = jnp.zeros(max_steps, jax.tree.leaves(y0)[0].dtype)
-    pieces = max_steps // _chunk(max_steps) + 1
-    states = None
-    if keep_states:
-        states = jax.tree.map(lambda y: jnp.zeros((pieces, *y.shape), y.dtype), y0)
-    return Trail(empty, empty, states, y0)
+    chunk = _chunk(max_steps)
+
+    def room(*sizes: int) -> State | None:
+        # Filled with y0: what no step has written is a state too, whatever reads it.
+        if not keep_states:
+            return None
+        return jax.tree.map(lambda y: jnp.broadcast_to(y, (*sizes, *y.shape)), y0)
+
+    return Trail(empty, empty, room(max_steps // chunk + 1), room(chunk, 2), y0)
 
 
 def keep_step(
@@ -48,23 +53,29 @@ def keep_step(
     t: Scalar,
     y: State,
     dt: Scalar,
+    stages: State,
 ) -> Trail:
-    """Note an accepted step, and its starting state where a chunk of steps begins."""
+    """Note an accepted step from `y`: its stages, and `y` where a chunk begins."""
     max_steps = trail.times.shape[0]
     chunk = _chunk(max_steps)
-    index = jnp.where(accept, index, max_steps)  # out of range: dropped
-    chunk_states = trail.chunk_states
+    nowhere = max_steps + 1  # beyond the end of every array: dropped
+
+    def put(kept, slot, value):
+        return jax.tree.map(lambda k, v: k.at[slot].set(v, mode="drop"), kept, value)
+
+    chunk_states, last_stages = trail.chunk_states, trail.stages
     if chunk_states is not None:
         begins = accept & (index % chunk == 0)
-        beyond = max_steps // chunk + 1
-        slot = jnp.where(begins, index // chunk, beyond)
-        chunk_states = jax.tree.map(
-            lambda kept, y: kept.at[slot].set(y, mode="drop"), chunk_states, y
-        )
+        slot = jnp.where(begins, index // chunk, nowhere)
+        chunk_states = put(chunk_states, slot, y)
+        slot = jnp.where(accept, index % chunk, nowhere)
+        last_stages = put(last_stages, slot, stages)
+    index = jnp.where(accept, index, nowhere)
     return Trail(
-        trail.times.at[index].set(t, mode="drop"),
-        trail.sizes.at[index].set(dt, mode="drop"),
+        put(trail.times, index, t),
+        put(trail.sizes, index, dt),
         chunk_states,
+        last_stages,
         chosen(accept, y, trail.last_state),
     )
 
@@ -120,25 +131,31 @@ def tangent(
 
         return _dense(*eqx.filter_jvp(advance, (balance, y), (t_balance, t_y)))
 
+    def kept(y):
+        """The same for the chunk in which the run ended."""
+        ends = jax.tree.map(lambda both: both[:-1, 1], trail.stages)
+        starts = jax.tree.map(lambda y, e: jnp.concatenate([y[None], e]), y, ends)
+        return starts, trail.stages
+
     def through_chunk(t_y, piece):
-        y, times, sizes = piece
-        starts, stages = jax.lax.stop_gradient(solved(y, (times, sizes)))
+        y, times, sizes, ends = piece
+        found = jax.lax.cond(ends, lambda: kept(y), lambda: solved(y, (times, sizes)))
+        starts, stages = jax.lax.stop_gradient(found)
         known = (times, sizes, starts, stages)
         return _scan_taken(through_step, t_y, known, sizes > 0)
 
     t_y0 = _dense(y0, t_y0)
-    chunks = (trail.chunk_states, times, sizes)
+    last = jnp.maximum(steps - 1, 0)
+    ends = jnp.arange(pieces, dtype=last.dtype) == last // chunk
+    chunks = (trail.chunk_states, times, sizes, ends)
     t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
 
     # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
-    last = jnp.maximum(steps - 1, 0)
     took = steps > 0
     # A run of no steps has no last one: any length keeps its unused solves sane.
     t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
 
-    stages = jax.lax.stop_gradient(
-        take_step(balance.during(t, dt), t, trail.last_state, dt).stages
-    )
+    stages = jax.tree.map(lambda both: both[last % chunk], trail.stages)
 
     def last_step(balance, y, dt):
         held = balance.during(t, dt)

@@ -241,7 +241,7 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         ended = at_event | (accept & (t + dt >= end_time))
         out_of_steps = (count_steps >= n) & ~ended
         result = RESULTS.where(out_of_steps, RESULTS.max_steps_reached, result)
-        trail = keep_step(state["trail"], accept, index, t, y, dt)
+        trail = keep_step(state["trail"], accept, index, t, y, dt, step.stages)
         return {
             "t": jnp.where(accept, t + dt, t),
             "y": chosen(accept, new, y),

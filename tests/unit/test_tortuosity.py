@@ -219,7 +219,9 @@ def test_gradients_with_respect_to_every_cell():
         np.testing.assert_allclose(forward, central, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sides", ["insulated", "linear"])
+@pytest.mark.parametrize(
+    "sides", [pytest.param("insulated", marks=pytest.mark.slow), "linear"]
+)
 def test_gradient_with_respect_to_the_widths_of_the_cells(sides):
     """On a stretched grid; a common factor on all widths changes nothing."""
     rng = np.random.default_rng(3)

@@ -61,7 +61,14 @@ def at_heights(cell, field):
     )
 
 
-@pytest.mark.parametrize("name", REFERENCE["cases"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plate, rest and strip",
+        pytest.param("plate", marks=pytest.mark.slow),
+        pytest.param("warm and fast", marks=pytest.mark.slow),
+    ],
+)
 def test_half_cell_beside_pybamm(name):
     case = REFERENCE["cases"][name]
     cell, run = half_cell(case["temperature"], 48), None
