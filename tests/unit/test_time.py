@@ -239,6 +239,21 @@ def test_state_gradient_with_respect_to_its_start():
     np.testing.assert_allclose(jax.grad(final)(y0), exact, rtol=2e-4)
 
 
+@pytest.mark.parametrize("most", [20, 1024])
+def test_gradient_does_not_depend_on_what_is_kept(most):
+    """20 steps in chunks of 4 or 32: the last ones are kept, others solved again."""
+    steps = Steps(fixed=0.1, max_steps=most)
+
+    def end(y0):
+        found = integrate(Logistic(1.0), y0[None], jnp.asarray(2.0), steps)
+        return found.state[0]
+
+    y0, h = jnp.asarray(0.1), 1e-5
+    _, forward = jax.jvp(end, (y0,), (ONE,))
+    np.testing.assert_allclose(forward, jax.grad(end)(y0), rtol=1e-12)
+    np.testing.assert_allclose(forward, (end(y0 + h) - end(y0 - h)) / (2 * h), 1e-8)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
