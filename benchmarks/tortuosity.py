@@ -54,9 +54,14 @@ def main() -> None:
     parser.add_argument("--media", nargs="*", help="only those that begin so")
     parser.add_argument("--note", default="", help="words for the header")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--image", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(run_case(**json.loads(options.child))))
+        return
+    if options.image:
+        medium, n, path = options.image
+        np.save(path, image_of(medium, int(n)))
         return
     print_machine(options.note, PEERS)
     if options.iterations:
@@ -73,7 +78,9 @@ def main() -> None:
 def compare(medium: str, n: int, folder: Path) -> None:
     """One image by all programs."""
     path = folder / f"{medium.replace(' ', '_')}_{n}.npy"
-    np.save(path, image_of(medium, n))
+    # In another process too: what this one has used, its children would report.
+    command = [sys.executable, __file__, "--image", medium, str(n), str(path)]
+    subprocess.run(command, check=True)
     print(f"\n{medium}, {n}³: porosity {np.load(path).mean():.4f}")
     print(
         f"{'program':36} {'first s':>8} {'again s':>8} {'warm s':>8} "
