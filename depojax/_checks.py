@@ -105,6 +105,17 @@ def check_fraction(argument: str, value: Any, *, closed: bool = False) -> None:
     )
 
 
+def check_double(argument: str, dtype: Any, reason: str) -> None:
+    """Refuse single precision where it cannot hold, for a reason."""
+    if np.dtype(dtype) != np.float64:
+        raise refuse(
+            argument,
+            f"float64{reason}",
+            str(np.dtype(dtype)),
+            'Begin with jax.config.update("jax_enable_x64", True).',
+        )
+
+
 def check_integer(argument: str, value: Any, low: int) -> int:
     """`value` as an int of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -38,6 +38,26 @@ def named(dims: tuple[str, ...], value: Any, unit: str, words: str) -> xr.Variab
     return xr.Variable(dims, np.asarray(value), {"units": unit, "long_name": words})
 
 
+def add_named(
+    dataset: xr.Dataset,
+    dims: tuple[str, ...],
+    source: Any,
+    meaning: Mapping[str, tuple[str, str]],
+) -> None:
+    """Attributes of `source` along `dims`; `meaning` is (unit, what it is) by name."""
+    for name, about in meaning.items():
+        dataset[name] = named(dims, getattr(source, name), *about)
+
+
+def add_voltage_parts(dataset: xr.Dataset, parts: Mapping[str, Any]) -> None:
+    """The parts of the last voltage, along `part`."""
+    values = [float(part) for part in parts.values()]
+    dataset["voltage_part"] = named(
+        ("part",), values, "V", "parts of the voltage at the end"
+    )
+    dataset.coords["part"] = labels("part", parts, "cause")
+
+
 def labels(dim: str, names: Iterable[str], words: str) -> xr.Variable:
     """A coordinate of names along `dim`."""
     return xr.Variable((dim,), list(names), {"long_name": words})

@@ -4,7 +4,15 @@ import numpy as np
 import xarray as xr
 
 from depojax.fv.grid import AXES
-from depojax.io.parts import described, labels, named, on_grid, times
+from depojax.io.parts import (
+    add_named,
+    add_voltage_parts,
+    described,
+    labels,
+    named,
+    on_grid,
+    times,
+)
 from depojax.problems.cell_assembly import onto
 from depojax.problems.plating_solution import Plating
 
@@ -73,11 +81,9 @@ def of_plating(solution: Plating) -> xr.Dataset:
             value = np.where(blank[name], value, np.nan)
         fields[name] = value
     dataset = on_grid(cell.grid, fields, _FIELDS)
-    for name, about in _HISTORIES.items():
-        dataset[name] = named(("time",), getattr(solution, name), *about)
+    add_named(dataset, ("time",), solution, _HISTORIES)
     dataset.coords["time"] = times(solution.time, "time since the run began")
-    for name, about in _WINDOWS.items():
-        dataset[name] = named(("window_time",), getattr(solution, name), *about)
+    add_named(dataset, ("window_time",), solution, _WINDOWS)
     dataset.coords["window_time"] = times(
         solution.window_time, "ends of the windows of still geometry", "window_time"
     )
@@ -88,18 +94,14 @@ def of_plating(solution: Plating) -> xr.Dataset:
     heights = np.asarray(cell.scaffold.grid.centers[2])
     about = {"units": "m", "long_name": "height of the layers above the collector"}
     dataset.coords["layer"] = xr.Variable(("layer",), heights, about)
-    for name, about in _NUMBERS.items():
-        dataset[name] = named((), getattr(solution, name), *about)
+    add_named(dataset, (), solution, _NUMBERS)
     for name, (field, *about) in _OF_STEPS.items():
         dataset[name] = named(("protocol_step",), getattr(solution, field), *about)
     about = ("1", "charge stripped over charge plated before, of each cycle")
     dataset["coulombic_efficiency"] = named(
         ("cycle",), solution.coulombic_efficiency, *about
     )
-    parts = [float(part) for part in solution.voltage_parts.values()]
-    about = ("V", "parts of the voltage at the end")
-    dataset["voltage_part"] = named(("part",), parts, *about)
-    dataset.coords["part"] = labels("part", solution.voltage_parts, "cause")
+    add_voltage_parts(dataset, solution.voltage_parts)
     dataset["closure_place"] = named(
         ("axis",), solution.closure_place, "m", "where the first pore closed"
     )

@@ -4,7 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from depojax.io.parts import described, labels, named, on_grid, times
+from depojax.io.parts import (
+    add_named,
+    add_voltage_parts,
+    described,
+    named,
+    on_grid,
+    times,
+)
 from depojax.problems.cell_assembly import onto
 from depojax.problems.simulate import Simulation
 
@@ -54,16 +61,10 @@ def of_simulation(solution: Simulation) -> xr.Dataset:
         "surface_area": area,
     }
     dataset = on_grid(cell.grid, fields, _FIELDS)
-    for name, about in _NUMBERS.items():
-        dataset[name] = named((), getattr(solution, name), *about)
-    for name, about in _HISTORIES.items():
-        dataset[name] = named(("time",), getattr(solution, name), *about)
+    add_named(dataset, (), solution, _NUMBERS)
+    add_named(dataset, ("time",), solution, _HISTORIES)
     dataset.coords["time"] = times(solution.time, "time since the run began")
-    parts = [float(part) for part in solution.voltage_parts.values()]
-    dataset["voltage_part"] = named(
-        ("part",), parts, "V", "parts of the voltage at the end"
-    )
-    dataset.coords["part"] = labels("part", solution.voltage_parts, "cause")
+    add_voltage_parts(dataset, solution.voltage_parts)
     by_step = ("protocol_step",)
     dataset["step_time"] = named(
         by_step, solution.step_times, "s", "length of each step of the protocol"

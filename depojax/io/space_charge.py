@@ -10,7 +10,14 @@ import numpy as np
 import xarray as xr
 
 from depojax.fv.grid import AXES
-from depojax.io.parts import described, labels, named, times, with_axes
+from depojax.io.parts import (
+    add_named,
+    described,
+    labels,
+    named,
+    times,
+    with_axes,
+)
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import onto
 from depojax.problems.space_charge_curve import SpaceChargeCurve
@@ -86,14 +93,10 @@ def of_space_charge(solution: SpaceCharge) -> xr.Dataset:
         AXES, pore, "1", "electrolyte volume per cell volume"
     )
     dataset["surface_area"] = named(AXES, area, "m2", "area of the host in the cell")
-    for name, (unit, words) in _ON_COLLECTOR.items():
-        dataset[name] = named(("x", "y"), getattr(solution, name), unit, words)
-    for name, (unit, words) in _NUMBERS.items():
-        dataset[name] = named((), getattr(solution, name), unit, words)
-    for name, (unit, words) in _HISTORIES.items():
-        dataset[name] = named(("time",), getattr(solution, name), unit, words)
-    for name, (unit, words) in _BY_ION.items():
-        dataset[name] = named(("ion",), getattr(solution, name), unit, words)
+    add_named(dataset, ("x", "y"), solution, _ON_COLLECTOR)
+    add_named(dataset, (), solution, _NUMBERS)
+    add_named(dataset, ("time",), solution, _HISTORIES)
+    add_named(dataset, ("ion",), solution, _BY_ION)
     _add_ions(dataset, cell)
     dataset.coords["time"] = times(
         solution.time, "time since the start, inf for a steady state"

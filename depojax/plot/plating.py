@@ -18,7 +18,7 @@ from depojax.plot.parts import (
     new_figure,
 )
 from depojax.problems.cell_assembly import collector_area, onto
-from depojax.problems.plating_run import layer_means
+from depojax.problems.plating_record import layer_means
 from depojax.problems.plating_solution import Plating
 from depojax.units import cm, mA, mV, um
 

@@ -10,11 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
-from depojax._checks import refuse
 from depojax._progress import report_progress
-from depojax._types import Scalar, is_traced
+from depojax._types import Cells, Scalar
 from depojax.physics.deposit import SurfaceLoss
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
@@ -25,12 +24,8 @@ from depojax.problems.fresh_surface import (
     surface_after,
 )
 from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
-from depojax.problems.plating_solution import (
-    Plating,
-    Position,
-    dead_share,
-    efficiencies,
-)
+from depojax.problems.plating_record import StepRecord, WindowRecord, known
+from depojax.problems.plating_solution import Plating, Position, dead_share
 from depojax.problems.plating_window import (
     Growing,
     MeanNuclei,
@@ -48,7 +43,6 @@ from depojax.problems.simulate import (
     step_bar,
     with_first_step,
 )
-from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Steps
 
@@ -59,12 +53,6 @@ _CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
 _SHORTEST, _LONGEST = 1e-6, 1e12  # windows [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
-_HISTORIES = (
-    "voltage",
-    "current_density",
-    "lowest_wall_concentration",
-    "charge_imbalance",
-)
 
 
 @dataclasses.dataclass
@@ -85,24 +73,12 @@ class PlatingRun:
 
     def __post_init__(self):
         self.index = 0  # of the step in hand
-        self.elapsed: Any = 0.0  # of the steps before [s]
         self.begun: Any = 0.0  # end of the run that this one goes on from [s]
-        self.times: list[np.ndarray] = []
-        self.indices: list[np.ndarray] = []
-        self.values: list[dict[str, np.ndarray]] = []
-        self.window_times: list[float] = []
-        self.porosities: list[float] = []
-        self.profiles: list[np.ndarray] = []  # of the pore fraction
-        self.window_steps: list[int] = []
-        self.window_voltages: list[Any] = []
-        self.step_times: list[Any] = []
-        self.step_charges: list[Any] = []
-        self.step_lost: list[Any] = []
-        self.step_film: list[Any] = []
+        self.windows_seen = WindowRecord()
+        self.steps_seen = StepRecord()
         self.surface: FreshSurface | None = None
         self.ended: list[str] = []
-        self.counts = np.zeros(2)
-        self.time_steps = 0
+        self.places: int | None = 0  # room for reacting cells; None: for all
         self.closure: tuple[Any, Any] | None = None
         self.result: RESULTS = RESULTS.successful
         self.kept_at = clock.monotonic()
@@ -119,7 +95,7 @@ class PlatingRun:
         self.salt: Any = None
         self.here = self.growth.cell(self.cell, self.metal)
         left = self.growth.left(self.cell, self.metal)
-        places = reacting_places(self.here)
+        places = self._places(self.here)
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
         self.salt_at_first = jnp.sum(self.salt)
         self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
@@ -138,7 +114,7 @@ class PlatingRun:
         self.metal = before.metal
         self.here = before.final_cell
         left = self.growth.left(self.cell, self.metal)
-        places = reacting_places(self.here)
+        places = self._places(self.here)
         self.model, _, _ = opened(self.here, places, left, None, None)
         self.salt = self.model.pore_volume * before.state.fields.c
         self.state, self.nuclei = before.state, before.nuclei
@@ -153,15 +129,11 @@ class PlatingRun:
         self.begun = 0.0
         position = partial.position
         self.index = int(known(position.step))
-        done = len(partial.ended_by)
-        self.step_times = list(partial.step_times[:done])
-        self.step_charges = list(partial.step_charges[:done])
-        self.step_lost = list(partial.step_lost_charges[:done])
-        self.step_film = list(partial.step_film_charges[:done])
-        self.elapsed = sum(self.step_times, 0.0)
-        self.begun = partial.end_time - self.elapsed - position.since
         self.ended = list(partial.ended_by)
+        self.steps_seen = StepRecord.of(partial, len(self.ended))
+        self.windows_seen = WindowRecord.of(partial)
         self.since = position.since
+        self.begun = partial.end_time - self.steps_seen.elapsed - position.since
         self.charge_before, self.dead_before = position.charge, position.dead
         self.film_before = position.film
         self.next_length = float(known(position.length))
@@ -169,18 +141,6 @@ class PlatingRun:
         self.last_gain = position.gain
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
         self.stored = position.stored
-        self.times, self.indices = (
-            [np.asarray(partial.time)],
-            [np.asarray(partial.step)],
-        )
-        self.values = [{n: np.asarray(getattr(partial, n)) for n in _HISTORIES}]
-        self.window_times = list(np.asarray(partial.window_time))
-        self.porosities = list(np.asarray(partial.window_porosity))
-        self.profiles = list(np.asarray(partial.window_pore_fraction))
-        self.window_voltages = list(partial.window_voltage)
-        self.window_steps = [int(step) for step in partial.window_step]
-        self.counts = np.asarray([partial.newton_steps, partial.linear_iterations])
-        self.time_steps = int(partial.time_steps)
         if np.isfinite(known(partial.closure_time)):
             self.closure = (partial.closure_time, partial.closure_place)
 
@@ -191,6 +151,14 @@ class PlatingRun:
         self.film_before: Any = self._film_charge()
         self.next_length = 0.0  # not known yet
         self.last_gain: Gain | None = None
+
+    def _places(self, here: Cell) -> int | None:
+        """Room for the places that react. Another number is another program, which
+        takes long to compile: it only ever grows."""
+        needed = reacting_places(here)
+        if self.places is not None and (needed is None or needed > self.places):
+            self.places = needed
+        return self.places
 
     def _dead_charge(self) -> Scalar:
         dead = self.growth.dead(self.cell, self.metal)
@@ -209,11 +177,7 @@ class PlatingRun:
             bar = step_bar(self.index, self.protocol)
             with bar if self.progress else contextlib.nullcontext():
                 over = self._through_step()
-            self.step_times.append(self.since)
-            self.step_charges.append(self.state.charge - self.charge_before)
-            self.step_lost.append(self._dead_charge() - self.dead_before)
-            self.step_film.append(self._film_charge() - self.film_before)
-            self.elapsed = self.elapsed + self.since
+            self._note_step(self.steps_seen)
             self.index += 1
             self._begin_step()
         solution = self.solution()
@@ -221,12 +185,24 @@ class PlatingRun:
             raise SolveError(str(RESULTS[self.result]), solution)
         return solution
 
+    def _note_step(self, record: StepRecord) -> None:
+        record.add(
+            self.since,
+            self.state.charge - self.charge_before,
+            self._dead_charge() - self.dead_before,
+            self._film_charge() - self.film_before,
+        )
+
+    def _now(self) -> Any:
+        """The time of the run [s]."""
+        return self.begun + self.steps_seen.elapsed + self.since
+
     def _through_step(self) -> bool:
         """One step of the protocol; whether it ended all of it."""
         plain = plain_step(self.protocol[self.index])
         end = float(known(plain.end_time))
         while True:
-            if len(self.window_times) >= self.windows.max_windows:
+            if len(self.windows_seen) >= self.windows.max_windows:
                 self.result = RESULTS.max_steps_reached
                 self.ended.append("failure")
                 return True
@@ -290,7 +266,7 @@ class PlatingRun:
         squeezed = self.squeezed + (jnp.sum(self.salt) - jnp.sum(salt))
         span = jnp.asarray(length, self.since.dtype)
         charging = None if self.nuclei is None else (self.capacitance, span)
-        places, left = reacting_places(here), growth.left(cell, self.metal)
+        places, left = self._places(here), growth.left(cell, self.metal)
         model, state, _ = opened(
             here, places, left, salt, self.state, self.nuclei, charging
         )
@@ -324,7 +300,7 @@ class PlatingRun:
                 self.surface_loss, growth, cell, metal, nuclei, window.gain,
                 self.surface,
             )  # fmt: skip
-        self._take_in(model, window, facts, metal, here)
+        self._take_in(model, window, metal, here)
         self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
 
@@ -377,44 +353,31 @@ class PlatingRun:
             is_leaf=lambda x: x is None,
         )
 
-    def _take_in(self, model, window: Window, facts, metal, here: Cell) -> None:
-        run = window.run
-        steps, first = int(facts[1]), self.since
-        history = jax.tree.map(known, run.history)
-        began = float(known(self.begun + self.elapsed + first))
-        # What stood at the start had not settled, and in later windows was told before.
-        part = slice(1 if float(known(first)) == 0 else min(2, steps), steps + 1)
-        self.times.append(began + history.time[part])
-        self.indices.append(np.full(self.times[-1].shape, self.index))
-        self.values.append({n: v[part] for n, v in history.values.items()})
-        if steps > 2:
-            self.longest_step = float(np.max(np.diff(history.time[1 : steps + 1])))
+    def _take_in(self, model, window: Window, metal, here: Cell) -> None:
+        run, first = window.run, self.since
+        longest = self.windows_seen.add(
+            window,
+            self.index,
+            began=float(known(self._now())),
+            opens=float(known(first)) == 0,
+            voltage=run.state.fields.collector * model.thermal_voltage,
+            scaffold=self.growth.cell(self.cell, metal).scaffold,
+        )
+        self.longest_step = self.longest_step if longest is None else longest
         self.metal, self.state, self.salt = metal, run.state, window.salt
         self.model, self.here = model, here
-        if facts[0] > 0:
+        if float(known(window.facts)[0]) > 0:
             self.last_gain = window.gain
         self.since = first + run.time
-        self.counts = self.counts + known(window.counts)
-        self.time_steps += steps
-        self.window_times.append(began + float(facts[0]))
-        self.window_steps.append(self.index)
-        self.window_voltages.append(run.state.fields.collector * model.thermal_voltage)
-        now = self.growth.cell(self.cell, metal).scaffold
-        self.porosities.append(float(known(now.porosity)))
-        self.profiles.append(known(layer_means(now)))
 
     def _ended(self, plain: PlainStep, window: Window, facts, end: float):
         """What ended the step, "" if nothing did; and whether that ends everything."""
         _, _, fine, found, bare, number = facts
         stops: tuple[Stop, ...] = ()
-        if (
-            float(np.sum(known(window.gain.host)) + np.sum(known(window.gain.floor)))
-            > 0
-        ):
+        if np.sum(known(window.gain.host)) + np.sum(known(window.gain.floor)) > 0:
             stops = self.growth.stops(self.cell, self.metal)
         if stops and self.closure is None:
-            when = self.begun + self.elapsed + self.since
-            self.closure = (when, stops[0].place)
+            self.closure = (self._now(), stops[0].place)
         if not fine:
             self.result = window.run.result
             return "failure", True
@@ -455,90 +418,42 @@ class PlatingRun:
         volume = domain.pore_fraction * cell.grid.volumes
         c0 = cell.salt.concentration
         wet = volume > 0
-        c = jnp.where(wet, c0 * salt / jnp.where(wet, volume, 1.0), 0.0)
+        c = jnp.where(wet, salt / jnp.where(wet, volume, 1.0), 0.0)
         scale = self.model.thermal_voltage
-        since = self.since
-        lost_now = self._dead_charge() - self.dead_before
-        under_way = self.index < len(self.protocol) and float(known(since)) > 0
-        times = [*self.step_times, *([since] if under_way else [])]
-        charges = [
-            *self.step_charges,
-            *([state.charge - self.charge_before] if under_way else []),
-        ]
-        lost = [*self.step_lost, *([lost_now] if under_way else [])]
-        filmed_now = self._film_charge() - self.film_before
-        filmed = [*self.step_film, *([filmed_now] if under_way else [])]
-        deposited = growth.volume(cell, self.metal)
-        booked = (state.charge - self.stored) * cell.footprint
-        turned = jnp.sum(jnp.abs(jnp.stack([jnp.zeros_like(since), *charges])))
-        turned = turned * cell.footprint
-        gained = self._inventory(self.metal) - self._inventory(growth.begin(cell))
-        gained = gained + self._film_charge() * cell.footprint
-        missing = jnp.abs(gained - booked) / jnp.where(turned > 0, turned, 1.0)
-        booked, turned = (volume_of_charge(cell, q) for q in (booked, turned))
-        amiss = jnp.abs(deposited - booked) / jnp.where(turned > 0, turned, 1.0)
-        salt_amiss = jnp.sum(salt) + squeezed - self.salt_at_first
-        salt_amiss = jnp.abs(salt_amiss)
-        salt_amiss = salt_amiss / self.salt_at_first
-        if cell.counter_electrode != "metal":  # salt passes the far side
-            salt_amiss = jnp.full_like(salt_amiss, jnp.nan)
-        signs = [float(np.sign(known(charge))) for charge in charges]
-        nowhere = jnp.full(3, jnp.nan)
-        never = (jnp.asarray(jnp.inf), nowhere)
-        closure_time, closure_place = self.closure or never
-        cover = self._cover()
+        steps = self.steps_seen
+        if self.index < len(self.protocol) and float(known(self.since)) > 0:
+            steps = steps.copy()
+            self._note_step(steps)
+        closure_time, closure_place = self.closure or (jnp.inf, jnp.full(3, jnp.nan))
+        made = jnp.zeros(()) if self.surface is None else self.surface.made
+        spike = jnp.asarray(jnp.nan)
+        if self.nuclei is not None:
+            under_way = state.charge - self.charge_before
+            spike = self.windows_seen.spike([*self.steps_seen.charges, under_way])
         return Plating(
-            time=_joined(self.times),
-            step=jnp.asarray(np.concatenate([np.zeros(0, int), *self.indices])),
-            **{
-                name: _joined([values[name] for values in self.values])
-                * (c0 if name == "lowest_wall_concentration" else 1.0)
-                for name in _HISTORIES
-            },
-            window_time=jnp.asarray(self.window_times, float),
-            window_porosity=jnp.asarray(self.porosities, float),
-            window_pore_fraction=jnp.asarray(
-                np.reshape(self.profiles, (-1, cell.scaffold.shape[2])), float
-            ),
-            window_voltage=jnp.asarray(
-                [float(known(V)) for V in self.window_voltages], float
-            ),
-            window_step=jnp.asarray(self.window_steps, int),
+            **self.windows_seen.fields(c0, cell.scaffold.shape[2]),
+            **steps.fields(),
+            **self._cover(),
+            **self._mismatches(steps.turned_over * cell.footprint, salt, squeezed),
             thickness=growth.thickness(cell, self.metal),
-            coverage=cover["coverage"],
-            nuclei_density=cover["density"],
-            nuclei_radius=cover["mean_radius"],
             dead_metal=dead_share(cell, growth.dead(cell, self.metal)),
             pore_fraction=domain.pore_fraction,
-            concentration=c,
+            concentration=c0 * c,
             liquid_potential=scale * state.fields.liquid,
             local_current_density=state.reactions.host.current,
             final_voltage=scale * state.fields.collector,
             voltage_parts=parts_of_voltage(self.model, state),
-            nucleation_overpotential=self._spike(),
+            nucleation_overpotential=spike,
             charge=state.charge,
-            end_time=self.begun + self.elapsed + (since if under_way else 0.0),
-            step_times=jnp.stack(times) if times else jnp.zeros(0),
-            step_charges=jnp.stack(charges) if times else jnp.zeros(0),
-            step_lost_charges=jnp.stack(lost) if times else jnp.zeros(0),
-            step_film_charges=jnp.stack(filmed) if times else jnp.zeros(0),
-            coulombic_efficiency=efficiencies(charges, signs),
-            deposited_volume=deposited,
-            faraday_mismatch=amiss,
-            inventory_mismatch=missing,
-            new_surface=(jnp.zeros(()) if self.surface is None else self.surface.made)
-            / cell.footprint,
+            end_time=self.begun + steps.elapsed,
+            deposited_volume=growth.volume(cell, self.metal),
+            new_surface=made / cell.footprint,
             film_charge=self._film_charge(),
-            salt_mismatch=salt_amiss,
             trapped_electrolyte=jnp.sum(growth.trapped(cell, self.metal)),
             squeezed_salt=c0 * jnp.asarray(squeezed),
             closure_time=jnp.asarray(closure_time),
             closure_place=closure_place,
             ended_by=tuple(self.ended),
-            windows=jnp.asarray(len(self.window_times)),
-            time_steps=jnp.asarray(self.time_steps),
-            newton_steps=jnp.asarray(int(self.counts[0])),
-            linear_iterations=jnp.asarray(int(self.counts[1])),
             result=self.result,
             cell=cell,
             protocol=self.protocol,
@@ -549,21 +464,46 @@ class PlatingRun:
             nuclei=self.nuclei,
             nucleation=self.nucleation,
             double_layer_capacitance=jnp.asarray(self.capacitance),
-            state=eqx.tree_at(lambda s: s.fields.c, state, jnp.where(wet, c / c0, 1.0)),
-            position=Position(
-                step=jnp.asarray(self.index),
-                since=since,
-                charge=self.charge_before,
-                dead=self.dead_before,
-                film=self.film_before,
-                length=jnp.asarray(self.next_length, float),
-                longest_step=jnp.asarray(self.longest_step or 0.0, float),
-                gain=self.last_gain,
-                salt=self.salt_at_first,
-                squeezed=jnp.asarray(squeezed, float),
-                stored=jnp.asarray(self.stored, float),
-            ),
+            state=eqx.tree_at(lambda s: s.fields.c, state, jnp.where(wet, c, 1.0)),
+            position=self._position(squeezed),
         )
+
+    def _position(self, squeezed: Any) -> Position:
+        return Position(
+            step=jnp.asarray(self.index),
+            since=self.since,
+            charge=self.charge_before,
+            dead=self.dead_before,
+            film=self.film_before,
+            length=jnp.asarray(self.next_length, float),
+            longest_step=jnp.asarray(self.longest_step or 0.0, float),
+            gain=self.last_gain,
+            salt=self.salt_at_first,
+            squeezed=jnp.asarray(squeezed, float),
+            stored=jnp.asarray(self.stored, float),
+        )
+
+    def _mismatches(self, turned: Scalar, salt: Cells, squeezed: Any) -> dict[str, Any]:
+        """What metal and salt miss, relative. `turned`: charge, whatever its sign [C].
+
+        The volume of metal against Faraday's law, its charge against what passed, the
+        salt (NaN where some passes the far side) against what there was.
+        """
+        cell, growth = self.cell, self.growth
+        booked = (self.state.charge - self.stored) * cell.footprint
+        gained = self._inventory(self.metal) - self._inventory(growth.begin(cell))
+        gained = gained + self._film_charge() * cell.footprint
+        volumes = [volume_of_charge(cell, charge) for charge in (booked, turned)]
+        lost = jnp.abs(jnp.sum(salt) + squeezed - self.salt_at_first)
+        if cell.counter_electrode != "metal":
+            lost = jnp.full_like(lost, jnp.nan)
+        return {
+            "faraday_mismatch": _relative(
+                growth.volume(cell, self.metal) - volumes[0], volumes[1]
+            ),
+            "inventory_mismatch": _relative(gained - booked, turned),
+            "salt_mismatch": lost / self.salt_at_first,
+        }
 
     def _inventory(self, metal: PyTree) -> Scalar:
         """Charge of metal, live and dead [C]."""
@@ -573,11 +513,16 @@ class PlatingRun:
 
     def _cover(self) -> dict[str, Any]:
         """Coverage, density and radius of nuclei; the collector's where no host is."""
+        names = {
+            "coverage": "coverage",
+            "nuclei_density": "density",
+            "nuclei_radius": "mean_radius",
+        }
         area = onto(self.cell.grid, self.cell.scaffold.surface_area)
         floor = collector_area(self.cell)
         at_floor = (area[..., 0] == 0) & (floor > 0)
         found = {}
-        for name in ("coverage", "density", "mean_radius"):
+        for field, name in names.items():
             if self.nuclei is None:
                 whole = 1.0 if name == "coverage" else 0.0
                 host, below = jnp.where(area > 0, whole, 0.0), whole + 0 * floor
@@ -585,48 +530,10 @@ class PlatingRun:
                 host = jnp.where(area > 0, getattr(self.nuclei.host, name), 0.0)
                 below = getattr(self.nuclei.floor, name)
             lowest = jnp.where(at_floor, below, host[..., 0])
-            found[name] = host.at[..., 0].set(lowest)
+            found[field] = host.at[..., 0].set(lowest)
         return found
 
-    def _spike(self) -> Scalar:
-        """The deepest dip of the first step that plates, against the plateau after."""
-        if self.nuclei is None:
-            return jnp.asarray(jnp.nan)
-        under_way = self.state.charge - self.charge_before
-        charges = [float(known(q)) for q in [*self.step_charges, under_way]]
-        first = [index for index, charge in enumerate(charges) if charge > 0]
-        pairs = zip(self.window_steps, self.window_voltages, strict=True)
-        voltages = [V for step, V in pairs if first and step == first[0]]
-        if not voltages:
-            return jnp.asarray(jnp.nan)
-        numbers = np.asarray([float(known(V)) for V in voltages])
-        dip = int(np.argmin(numbers))
-        plateau = dip + int(np.argmax(numbers[dip:]))
-        return voltages[dip] - voltages[plateau]
 
-
-def layer_means(scaffold: Scaffold) -> Array:
-    """Pore fraction of every layer of cells, from the collector up [-]."""
-    volumes = scaffold.grid.volumes
-    pores = jnp.sum(scaffold.pore_fraction * volumes, (0, 1))
-    return pores / jnp.sum(volumes, (0, 1))
-
-
-def _joined(parts: list[np.ndarray]):
-    return jnp.asarray(np.concatenate([np.zeros(0), *parts]))
-
-
-def known(value: Any) -> np.ndarray:
-    """A number as it is, also while derivatives are taken of it.
-
-    Raises `ValueError` inside of jit and vmap, where there is none to know.
-    """
-    value = jax.lax.stop_gradient(value)
-    if is_traced(value):
-        raise refuse(
-            "plate",
-            "to run outside of jit and vmap",
-            "a traced number",
-            "How many windows there are is decided while it runs; jax.grad works.",
-        )
-    return np.asarray(value)
+def _relative(missing: Scalar, whole: Scalar) -> Scalar:
+    """|missing| of a whole; as it is where that is nothing."""
+    return jnp.abs(missing) / jnp.where(whole > 0, whole, 1.0)

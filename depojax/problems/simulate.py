@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from depojax._checks import refuse
+from depojax._checks import check_double, refuse
 from depojax._compile import compiled_quickly
 from depojax._progress import progress_bar, report_progress
 from depojax._types import Cells, Scalar, as_float, is_traced
@@ -159,14 +159,8 @@ def simulate(
 
 def check_precision(cell: Cell) -> None:
     """Refuse a cell in float32."""
-    precision = cell.scaffold.pore_fraction.dtype
-    if precision != jnp.float64:
-        raise refuse(
-            "cell",
-            "float64, for currents that close to ten digits",
-            str(precision),
-            'Begin with jax.config.update("jax_enable_x64", True).',
-        )
+    reason = ", for currents that close to ten digits"
+    check_double("cell", cell.scaffold.pore_fraction.dtype, reason)
 
 
 def _check_start(start: Simulation, cell: Cell, rest: CellState) -> None:

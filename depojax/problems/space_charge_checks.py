@@ -2,10 +2,15 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from depojax._checks import check_array_shape, check_finite, check_range, refuse
+from depojax._checks import (
+    check_array_shape,
+    check_double,
+    check_finite,
+    check_range,
+    refuse,
+)
 from depojax._types import as_float, concrete
 from depojax.physics.film import Film
 from depojax.physics.kinetics import Blocking, Reversible
@@ -20,14 +25,8 @@ def check_ionic(cell: Any) -> None:
     if not isinstance(cell, Cell):
         raise refuse("cell", "a depojax.Cell", type(cell).__name__)
     _ = cell.ions
-    precision = cell.scaffold.pore_fraction.dtype
-    if precision != jnp.float64:
-        raise refuse(
-            "cell",
-            "float64: charge is a small difference of concentrations",
-            str(precision),
-            'Begin with jax.config.update("jax_enable_x64", True).',
-        )
+    reason = ": charge is a small difference of concentrations"
+    check_double("cell", cell.scaffold.pore_fraction.dtype, reason)
 
 
 def check_frozen(cell: Cell) -> None:

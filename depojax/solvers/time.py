@@ -129,182 +129,11 @@ def _integrate_jvp(primals, tangents, *, report):
 
 
 def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
-    """The adaptive run. One loop: an attempt is accepted, retried shorter, or, once the
-    event lies inside, repeated with other lengths until it ends at the event."""
-    dtype = jax.tree.leaves(y0)[0].dtype
-    end_time = jnp.asarray(end_time, dtype)
-    n = steps.max_steps
-    first = steps.fixed if steps.fixed is not None else steps.first_step
-    unit = jnp.asarray(1.0 if first is None else first, dtype)
-    zero = jnp.zeros((), dtype)
-    settling = balance.settling_time
-    g0 = balance.during(zero, zero).event(zero, y0)
-    # Before what is algebraic has settled, the event function says nothing yet.
-    size = jnp.abs(g0) if settling is None else jnp.ones_like(g0)
-    event_tolerance = (1e-10 if dtype == jnp.float64 else 1e-6) * size
-
-    def record(history, index, t, y, held):
-        values = held.observe(t, y)
-        return History(
-            history.time.at[index].set(t),
-            {k: v.at[index].set(values[k]) for k, v in history.values.items()},
-        )
-
-    def attempt(state):
-        t, y, rung = state["t"], state["y"], state["rung"]
-        ladder = ladder_step(unit, rung)
-        switch = jnp.minimum(balance.next_switch(t), end_time)
-        room = switch - t
-        regular = jnp.minimum(ladder, room)
-        # A sliver of a step left before a switch would be lost in round-off.
-        regular = jnp.where(room - regular < 1e-3 * regular, room, regular)
-        if settling is not None:
-            regular = jnp.where(state["jumped"], jnp.minimum(settling, room), regular)
-        # Beyond an event a step may have no solution: one in sight is walked up to.
-        seen = state["g"] / jnp.where(state["fall"] > 0, state["fall"], 1.0)
-        aims = (state["fall"] > 0) & (seen < _IN_SIGHT * regular)
-        aims = aims & ~(state["rooting"] | state["aimed"] | state["jumped"])
-        dt = jnp.where(state["rooting"], state["root_dt"], regular)
-        dt = jnp.where(aims, jnp.maximum(seen, 1e-3 * regular), dt)
-        rooting, open_ended = state["rooting"] | aims, state["open_ended"] | aims
-        held = balance.during(t, dt)
-        step = take_step(held, t, y, dt, pace=state["pace"])
-        new, good = step.state, step.converged
-        relative = local_error(held, y, dt, step) / steps.tolerance.astype(dtype)
-        finite = jnp.isfinite(relative) & all_finite(new)
-        g_start, g = held.event(t, y), held.event(t + dt, new)
-        if steps.fixed is not None:
-            relative = jnp.zeros_like(relative)
-        within = relative <= 1
-        if settling is not None:
-            # What is stored waits for what follows a jump, however fast it will move.
-            within = within | state["jumped"]
-        fine = finite & good & (within | rooting)
-        crossed = fine & (g <= 0)
-        if settling is not None:
-            crossed = crossed & ~state["jumped"]
-        at_event = fine & (crossed | rooting) & (jnp.abs(g) <= event_tolerance)
-        # Out of tries: round-off keeps the event function from coming closer.
-        at_event = at_event | (fine & rooting & (state["tries"] >= _ROOT_TRIES))
-        if settling is not None:
-            at_event = at_event | (fine & state["jumped"] & (g <= 0))
-        accept = fine & ~crossed & ~rooting | at_event
-
-        sight = {"low": 0.0, "g_low": g_start, "high": regular}
-        sight = {name: jnp.where(aims, v, state[name]) for name, v in sight.items()}
-        tried = _Attempt(
-            dt=dt,
-            g_start=g_start,
-            g=g,
-            rooting=rooting,
-            open_ended=open_ended,
-            passed=crossed & (open_ended | ~rooting),
-            short=open_ended & fine & ~crossed,
-        )
-        bracket = _narrow(state | sight, tried)
-        growth = rungs_to_climb(relative, finite & good)
-        shrink = jnp.minimum(growth, -1)
-        grown = jnp.where(dt >= 0.99 * ladder, jnp.maximum(growth, 0), 0)
-        next_rung = rung + jnp.where(
-            accept, jnp.where(growth < 0, growth, grown), shrink
-        )
-        at_switch = accept & (dt >= room) & (t + dt < end_time)
-        next_rung = jnp.where(at_switch, 0, next_rung)
-        lost = open_ended & ~fine
-        next_rung = jnp.where((rooting & ~lost) | crossed, rung, next_rung)
-        if settling is not None:
-            next_rung = jnp.where(state["jumped"] & accept, rung, next_rung)
-        if steps.fixed is not None:
-            # Shorter only where a stage has no solution, as beyond depletion.
-            next_rung = jnp.minimum(next_rung, 0)
-        smooth = ~(state["jumped"] | at_switch)
-        trusted = fine & (smooth | ~accept)
-        told = state["pace"].after(y, dt, step, accept, trusted)
-        told = chosen(accept | rooting | crossed, told, state["pace"])
-
-        count_steps = state["steps"] + accept.astype(jnp.int32)
-        index = state["steps"]
-        history = jax.lax.cond(
-            accept,
-            lambda: record(state["history"], index + 1, t + dt, new, held),
-            lambda: state["history"],
-        )
-        if report is not None:
-            jax.debug.callback(report, t + dt, g / size, accept)
-        vanishing = jnp.maximum(1e-12 * unit, jnp.finfo(dtype).eps * t)
-        too_small = ~accept & ~rooting & (dt <= vanishing)
-        if settling is not None:
-            too_small = too_small | (~fine & state["jumped"])
-        result = RESULTS.where(too_small, RESULTS.step_too_small, state["result"])
-        result = RESULTS.where(too_small & ~good, balance.failure, result)
-        result = RESULTS.where(too_small & ~finite, RESULTS.nonfinite, result)
-        ended = at_event | (accept & (t + dt >= end_time))
-        out_of_steps = (count_steps >= n) & ~ended
-        result = RESULTS.where(out_of_steps, RESULTS.max_steps_reached, result)
-        trail = keep_step(state["trail"], accept, index, t, y, dt, step.stages)
-        return {
-            "t": jnp.where(accept, t + dt, t),
-            "y": chosen(accept, new, y),
-            "rung": next_rung.astype(rung.dtype),
-            "pace": told,
-            "steps": count_steps,
-            "jumped": jnp.where(accept, at_switch, state["jumped"]),
-            "attempts": state["attempts"] + 1,
-            "iterations": state["iterations"] + step.iterations.astype(jnp.int32),
-            "exchanged": state["exchanged"] + jnp.where(accept, step.exchanged, 0),
-            "event_found": at_event,
-            "history": history,
-            "memory": jax.lax.cond(
-                accept,
-                lambda: held.remember(state["memory"], t, y, dt, new),
-                lambda: state["memory"],
-            ),
-            "trail": trail,
-            "result": result,
-            "done": ended | (result != RESULTS.successful),
-            "g": jnp.where(accept, g, state["g"]),
-            "fall": jnp.where(
-                accept, jnp.where(smooth, (g_start - g) / dt, 0), state["fall"]
-            ),
-            "aimed": ~accept & (state["aimed"] | (open_ended & ~bracket["rooting"])),
-            **bracket,
-        }
-
-    over_at_start = (g0 <= 0) if settling is None else jnp.asarray(False)
-    empty = jnp.full(n + 1, jnp.nan, dtype)
-    held = balance.during(zero, zero)
-    histories = History(empty, dict.fromkeys(held.observe(zero, y0), empty))
-    start = {
-        "t": zero,
-        "y": y0,
-        "rung": jnp.zeros((), jnp.int32),
-        "pace": Pace.unknown(y0),
-        "steps": jnp.zeros((), jnp.int32),
-        "jumped": jnp.asarray(True),
-        "attempts": jnp.zeros((), jnp.int32),
-        "iterations": balance.uncounted(),
-        "exchanged": zero,
-        "event_found": jnp.asarray(False),
-        "history": record(histories, 0, zero, y0, held),
-        "memory": balance.begin(y0),
-        "trail": begin_trail(y0, n, keep_states=keep_states),
-        "result": RESULTS.successful,
-        "done": (end_time <= 0) | over_at_start,
-        "g": g0,
-        "fall": zero,
-        "aimed": jnp.asarray(False),
-        "rooting": jnp.asarray(False),
-        "open_ended": jnp.asarray(False),
-        "root_dt": zero,
-        "tries": jnp.zeros((), jnp.int32),
-        "side": jnp.zeros((), jnp.int32),
-        "low": zero,
-        "g_low": g0,
-        "high": zero,
-        "g_high": g0,
-    }
-    stop = jax.lax.stop_gradient
-    final = jax.lax.while_loop(lambda s: ~s["done"], attempt, stop(start))
+    """The run, and the trail that it leaves for derivatives."""
+    march = _March(balance, y0, end_time, steps, report)
+    start = jax.lax.stop_gradient(march.start(y0, keep_states))
+    final = jax.lax.while_loop(lambda state: ~state["done"], march.attempt, start)
+    over_at_start = march.over_at_start & (march.end_time > 0)
     run = Run(
         time=final["t"],
         state=final["y"],
@@ -315,11 +144,253 @@ def _march(balance, y0, end_time, steps: Steps, report, *, keep_states: bool):
         exchanged=final["exchanged"],
         history=final["history"],
         memory=final["memory"],
-        result=RESULTS.where(
-            over_at_start & (end_time > 0), RESULTS.event_at_start, final["result"]
-        ),
+        result=RESULTS.where(over_at_start, RESULTS.event_at_start, final["result"]),
     )
     return run, final["trail"]
+
+
+class _Plan(NamedTuple):
+    """How long the next attempt is, and why."""
+
+    dt: Scalar
+    ladder: Scalar  # the step of the rung it is on
+    room: Scalar  # up to the next switch
+    regular: Scalar  # the step that would be taken if there were no event
+    rooting: Bool[Array, ""]  # it looks for the event
+    open_ended: Bool[Array, ""]  # which no attempt has passed yet
+    aims: Bool[Array, ""]  # it begins to look for it
+
+
+class _Verdict(NamedTuple):
+    """What an attempt was worth."""
+
+    relative: Scalar  # local error in units of the tolerance
+    good: Bool[Array, ""]  # its stages were solved
+    finite: Bool[Array, ""]
+    fine: Bool[Array, ""]  # all that, and accurate
+    g_start: Scalar
+    g: Scalar  # the event function at its end
+    crossed: Bool[Array, ""]  # the event lies within
+    at_event: Bool[Array, ""]  # it ends there
+    accept: Bool[Array, ""]
+
+
+class _March:
+    """The loop of an adaptive run.
+
+    An attempt is accepted, retried shorter, or, once the event lies inside, repeated
+    with other lengths until it ends at the event.
+    """
+
+    def __init__(self, balance: AbstractBalance, y0, end_time, steps: Steps, report):
+        dtype = jax.tree.leaves(y0)[0].dtype
+        self.balance, self.steps, self.report = balance, steps, report
+        self.end_time = jnp.asarray(end_time, dtype)
+        first = steps.fixed if steps.fixed is not None else steps.first_step
+        self.unit = jnp.asarray(1.0 if first is None else first, dtype)
+        self.settling = balance.settling_time
+        self.zero = jnp.zeros((), dtype)
+        self.g0 = balance.during(self.zero, self.zero).event(self.zero, y0)
+        # Before what is algebraic has settled, the event function says nothing yet.
+        settles = self.settling is not None
+        self.size = jnp.ones_like(self.g0) if settles else jnp.abs(self.g0)
+        self.event_tolerance = (1e-10 if dtype == jnp.float64 else 1e-6) * self.size
+        self.over_at_start = jnp.asarray(False) if settles else self.g0 <= 0
+
+    def start(self, y0: State, keep_states: bool) -> dict[str, Any]:
+        """What the loop carries, before the first attempt."""
+        zero, n, no = self.zero, self.steps.max_steps, jnp.asarray(False)
+        count = jnp.zeros((), jnp.int32)
+        empty = jnp.full(n + 1, jnp.nan, zero.dtype)
+        held = self.balance.during(zero, zero)
+        history = History(empty, dict.fromkeys(held.observe(zero, y0), empty))
+        return {
+            "t": zero,
+            "y": y0,
+            "rung": count,
+            "pace": Pace.unknown(y0),
+            "steps": count,
+            "jumped": jnp.asarray(True),
+            "attempts": count,
+            "iterations": self.balance.uncounted(),
+            "exchanged": zero,
+            "event_found": no,
+            "history": _noted(history, 0, zero, y0, held),
+            "memory": self.balance.begin(y0),
+            "trail": begin_trail(y0, n, keep_states=keep_states),
+            "result": RESULTS.successful,
+            "done": (self.end_time <= 0) | self.over_at_start,
+            "g": self.g0,
+            "fall": zero,
+            "aimed": no,
+            "rooting": no,
+            "open_ended": no,
+            "root_dt": zero,
+            "tries": count,
+            "side": count,
+            "low": zero,
+            "g_low": self.g0,
+            "high": zero,
+            "g_high": self.g0,
+        }
+
+    def attempt(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What the loop carries after one more attempt."""
+        t, y, index = state["t"], state["y"], state["steps"]
+        plan = self._plan(state)
+        dt = plan.dt
+        held = self.balance.during(t, dt)
+        step = take_step(held, t, y, dt, pace=state["pace"])
+        new = step.state
+        verdict = self._judged(state, plan, held, step)
+        accept, fine = verdict.accept, verdict.fine
+        bracket = self._bracket(state, plan, verdict)
+        if self.report is not None:
+            jax.debug.callback(self.report, t + dt, verdict.g / self.size, accept)
+        history, memory = jax.lax.cond(
+            accept,
+            lambda: (
+                _noted(state["history"], index + 1, t + dt, new, held),
+                held.remember(state["memory"], t, y, dt, new),
+            ),
+            lambda: (state["history"], state["memory"]),
+        )
+        at_switch = accept & (dt >= plan.room) & (t + dt < self.end_time)
+        smooth = ~(state["jumped"] | at_switch)
+        told = state["pace"].after(y, dt, step, accept, fine & (smooth | ~accept))
+        says = accept | plan.rooting | verdict.crossed
+        fall = jnp.where(smooth, (verdict.g_start - verdict.g) / dt, 0)
+        steps = index + accept.astype(jnp.int32)
+        ended = verdict.at_event | (accept & (t + dt >= self.end_time))
+        result = self._result(state, plan, verdict, steps, ended)
+        looked = state["aimed"] | (plan.open_ended & ~bracket["rooting"])
+        return {
+            "t": jnp.where(accept, t + dt, t),
+            "y": chosen(accept, new, y),
+            "rung": self._next_rung(state, plan, verdict, at_switch),
+            "pace": chosen(says, told, state["pace"]),
+            "steps": steps,
+            "jumped": jnp.where(accept, at_switch, state["jumped"]),
+            "attempts": state["attempts"] + 1,
+            "iterations": state["iterations"] + step.iterations.astype(jnp.int32),
+            "exchanged": state["exchanged"] + jnp.where(accept, step.exchanged, 0),
+            "event_found": verdict.at_event,
+            "history": history,
+            "memory": memory,
+            "trail": keep_step(state["trail"], accept, index, t, y, dt, step.stages),
+            "result": result,
+            "done": ended | (result != RESULTS.successful),
+            "g": jnp.where(accept, verdict.g, state["g"]),
+            "fall": jnp.where(accept, fall, state["fall"]),
+            "aimed": ~accept & looked,
+            **bracket,
+        }
+
+    def _plan(self, state) -> _Plan:
+        t, jumped = state["t"], state["jumped"]
+        ladder = ladder_step(self.unit, state["rung"])
+        switch = jnp.minimum(self.balance.next_switch(t), self.end_time)
+        room = switch - t
+        regular = jnp.minimum(ladder, room)
+        # A sliver of a step left before a switch would be lost in round-off.
+        regular = jnp.where(room - regular < 1e-3 * regular, room, regular)
+        if self.settling is not None:
+            regular = jnp.where(jumped, jnp.minimum(self.settling, room), regular)
+        # Beyond an event a step may have no solution: one in sight is walked up to.
+        falls = state["fall"] > 0
+        seen = state["g"] / jnp.where(falls, state["fall"], 1.0)
+        aims = falls & (seen < _IN_SIGHT * regular)
+        aims = aims & ~(state["rooting"] | state["aimed"] | jumped)
+        dt = jnp.where(state["rooting"], state["root_dt"], regular)
+        return _Plan(
+            dt=jnp.where(aims, jnp.maximum(seen, 1e-3 * regular), dt),
+            ladder=ladder,
+            room=room,
+            regular=regular,
+            rooting=state["rooting"] | aims,
+            open_ended=state["open_ended"] | aims,
+            aims=aims,
+        )
+
+    def _judged(self, state, plan: _Plan, held: AbstractBalance, step) -> _Verdict:
+        t, y, dt, rooting = state["t"], state["y"], plan.dt, plan.rooting
+        new, good = step.state, step.converged
+        relative = local_error(held, y, dt, step) / self.steps.tolerance.astype(
+            dt.dtype
+        )
+        finite = jnp.isfinite(relative) & all_finite(new)
+        g_start, g = held.event(t, y), held.event(t + dt, new)
+        if self.steps.fixed is not None:
+            relative = jnp.zeros_like(relative)
+        within = relative <= 1
+        jumped = state["jumped"] & (self.settling is not None)
+        # What is stored waits for what follows a jump, however fast it will move.
+        within = within | jumped
+        fine = finite & good & (within | rooting)
+        crossed = fine & (g <= 0) & ~jumped
+        near = jnp.abs(g) <= self.event_tolerance
+        # Out of tries: round-off keeps the event function from coming closer.
+        worn_out = rooting & (state["tries"] >= _ROOT_TRIES)
+        at_event = fine & (((crossed | rooting) & near) | worn_out | jumped & (g <= 0))
+        accept = fine & ~crossed & ~rooting | at_event
+        return _Verdict(
+            relative, good, finite, fine, g_start, g, crossed, at_event, accept
+        )
+
+    def _bracket(self, state, plan: _Plan, verdict: _Verdict) -> dict[str, Any]:
+        """Where to look for the event from now on."""
+        fine, crossed, g_start = verdict.fine, verdict.crossed, verdict.g_start
+        sight = {"low": 0.0, "g_low": g_start, "high": plan.regular}
+        sight = {n: jnp.where(plan.aims, v, state[n]) for n, v in sight.items()}
+        tried = _Attempt(
+            dt=plan.dt,
+            g_start=g_start,
+            g=verdict.g,
+            rooting=plan.rooting,
+            open_ended=plan.open_ended,
+            passed=crossed & (plan.open_ended | ~plan.rooting),
+            short=plan.open_ended & fine & ~crossed,
+        )
+        return _narrow(state | sight, tried)
+
+    def _next_rung(self, state, plan: _Plan, verdict: _Verdict, at_switch):
+        rung, accept = state["rung"], verdict.accept
+        growth = rungs_to_climb(verdict.relative, verdict.finite & verdict.good)
+        grown = jnp.where(plan.dt >= 0.99 * plan.ladder, jnp.maximum(growth, 0), 0)
+        change = jnp.where(growth < 0, growth, grown)
+        following = rung + jnp.where(accept, change, jnp.minimum(growth, -1))
+        following = jnp.where(at_switch, 0, following)
+        lost = plan.open_ended & ~verdict.fine
+        stays = (plan.rooting & ~lost) | verdict.crossed
+        if self.settling is not None:
+            stays = stays | (state["jumped"] & accept)
+        following = jnp.where(stays, rung, following)
+        if self.steps.fixed is not None:
+            # Shorter only where a stage has no solution, as beyond depletion.
+            following = jnp.minimum(following, 0)
+        return following.astype(rung.dtype)
+
+    def _result(self, state, plan: _Plan, verdict: _Verdict, steps, ended) -> RESULTS:
+        eps = jnp.finfo(plan.dt.dtype).eps
+        vanishing = jnp.maximum(1e-12 * self.unit, eps * state["t"])
+        too_small = ~verdict.accept & ~plan.rooting & (plan.dt <= vanishing)
+        if self.settling is not None:
+            too_small = too_small | (~verdict.fine & state["jumped"])
+        unsolved, lost = too_small & ~verdict.good, too_small & ~verdict.finite
+        result = RESULTS.where(too_small, RESULTS.step_too_small, state["result"])
+        result = RESULTS.where(unsolved, self.balance.failure, result)
+        result = RESULTS.where(lost, RESULTS.nonfinite, result)
+        out_of_steps = (steps >= self.steps.max_steps) & ~ended
+        return RESULTS.where(out_of_steps, RESULTS.max_steps_reached, result)
+
+
+def _noted(history: History, index, t, y: State, held: AbstractBalance) -> History:
+    """The history with what there is to be seen at a time."""
+    values = held.observe(t, y)
+    return History(
+        history.time.at[index].set(t),
+        {k: v.at[index].set(values[k]) for k, v in history.values.items()},
+    )
 
 
 class _Attempt(NamedTuple):

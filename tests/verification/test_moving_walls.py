@@ -156,6 +156,21 @@ def test_neck_that_dissolves_cuts_off_exactly_what_stands_on_it(cells):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cells", [2, 4])
+def test_ball_that_loses_its_neck_is_dead(cells):
+    # The same in three dimensions, of which a quarter is seen.
+    nx, nz = 6 * cells, 14 * cells
+    grid = Grid.uniform((nx, nx, nz), um / cells)
+    x, y, z = (axis / um for axis in grid.node_mesh())
+    ball = dj.Scaffold.from_levelset(dumbbell(jnp.hypot(x, y), z) * um, grid)
+    cell = around(ball, initial_deposit=20 * um * CHARGE, plated_collector=False)
+    growth, metal, way = dissolved(cell, cells)
+    assert way == pytest.approx(NECK, abs=0.5 / cells)
+    dead = float(jnp.sum(growth.dead(cell, metal))) / CHARGE * 4 / um**3
+    assert dead == pytest.approx(DEAD_VOLUME, rel=0.08 / cells)
+
+
+@pytest.mark.slow
 def test_nuclei_that_grow_cover_as_kjma_says():
     # Instantaneous nucleation on a foil: coverage = 1 − exp(−πNr²).
     density, edge, first, last = 1.2e10, 24 * um, 2.2, 5.0
