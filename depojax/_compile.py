@@ -1,9 +1,9 @@
 """Compilation of large programs: quickly, and once.
 
-XLA's newer CPU emitters and its last optimisations take half of the compilation, and
-pay in hardly any run: a tortuosity factor at 128³ compiles in 4.4 instead of 7.1 s of
-processor time and takes the same 0.9 s, at 256³ the same 9 s; Sand's time on 1.2
-million cells compiles in 13 instead of 27 s and runs in 41 instead of 39 s.
+XLA's newer CPU emitters and its last optimisations take a good part of the compilation
+and pay in hardly any run (`benchmarks/compilation.py`). A first tortuosity factor at
+128³ takes 5.4 instead of 8.1 s of processor time, a later one the same 0.8 s; Sand's
+time on 1.3 million cells 41 instead of 53 s at first and 27 instead of 32 s later.
 """
 
 import functools
