@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array
 
-from depojax.physics.depleted_layer import field_at_metal, potential_across
+from depojax.physics.depleted_layer import drop_before_metal, field_at_metal
 
 _TRIES = 60
 _STILL = 1e-12  # of c, the least fall: a slope is divided by
@@ -43,8 +43,7 @@ def fall_before_metal(
 
 def _drop_of(d: Array, c: Array, held: Array, reach: Array, square: Array) -> Array:
     """The potential from the cell to the metal at a fall d [-]."""
-    X, P, unit, _ = _scaled(d, c, held, reach, square)
-    return jnp.log(c / unit) + potential_across(X, P)
+    return drop_before_metal(c, c - d, held, d / reach, square)
 
 
 def _scaled(d: Array, c: Array, held: Array, reach: Array, square: Array):
