@@ -133,7 +133,7 @@ def test_most_charge_out_of_a_cell():
     host = dj.Scaffold.open(Grid((np.full(1, 1e-5), np.full(1, 1e-5), widths)))
     cell = dj.Cell(host, lithium_salt(), counter_electrode="half_infinite")
     sand = np.sqrt(float(dj.planar_sand_time(lithium_salt(), 1.0)) / TIME)
-    ends = jnp.arange(1, n + 1) * (TIME / n)
+    ends = jnp.arange(1.0, n + 1.0) * (TIME / n)
 
     def left(x):
         current = Segments(PulseTrain(part * sand * x, jnp.full(n, TIME / n)))
