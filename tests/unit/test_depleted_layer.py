@@ -11,7 +11,11 @@ import pytest
 from scipy.integrate import solve_bvp
 
 from depojax.fv.logarithmic_mean import drift_flux, logarithmic_mean
-from depojax.physics.depleted_layer import field_at_metal, potential_across
+from depojax.physics.depleted_layer import (
+    drop_before_metal,
+    field_at_metal,
+    potential_across,
+)
 
 # ε, j, V of the Rubinstein–Shtilman problem with c₊ = 1 at the wall.
 STEADY = [
@@ -62,6 +66,33 @@ def test_it_is_the_solution_of_the_equation(X):
     at = jnp.asarray(X), jnp.asarray(1e4)
     assert float(potential_across(*at)) == pytest.approx(G, abs=0.01)
     assert float(field_at_metal(*at)) == pytest.approx(E, rel=0.02)
+
+
+@pytest.mark.parametrize(("X", "P"), [(4.0, 20.0), (8.0, 50.0), (15.0, 200.0)])
+def test_a_double_layer_that_is_not_steep(X, P):
+    G, E = solved(X, P)
+    at = jnp.asarray(X), jnp.asarray(P)
+    assert float(potential_across(*at)) == pytest.approx(G, abs=3e-3)
+    assert float(field_at_metal(*at)) == pytest.approx(E, rel=0.01)
+
+
+@pytest.mark.parametrize("c", [0.1, 2.0])
+def test_the_drop_is_smooth_where_salt_stops_to_fall(c):
+    """A fall d over 25 to the metal, λ = 1: from rising salt to a depleted layer."""
+
+    def drop(d):
+        return drop_before_metal(
+            jnp.asarray(c), c - d, jnp.asarray(1.0), d / 25, jnp.asarray(1.0)
+        )
+
+    d = c * jnp.asarray([-0.5, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.5, 1.0, 1.5])
+    slope = jax.vmap(jax.grad(drop))(d)
+    assert np.all(np.isfinite(slope))
+    assert np.all(slope > 0)
+    np.testing.assert_allclose(slope[2:5], slope[3], rtol=1e-7)
+    h = 1e-4 * c
+    np.testing.assert_allclose(slope[3], (drop(h) - drop(-h)) / (2 * h), rtol=1e-6)
+    assert float(drop(0.0)) == pytest.approx(-np.log(c), abs=1e-12)
 
 
 @pytest.mark.parametrize(("eps", "j", "V"), STEADY)
