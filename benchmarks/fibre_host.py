@@ -30,7 +30,10 @@ def main() -> None:
     print(f"first call            {seconds:.1f} s")
     print(solution.message)
     print(f"steps, tries          {int(solution.steps)}, {int(solution.attempts)}")
-    print(f"GMRES iterations      {int(solution.linear_iterations)}")
+    newton, gmres = int(solution.newton_steps), int(solution.linear_iterations)
+    stages = 2 * int(solution.attempts)
+    print(f"Newton steps          {newton}, {newton / stages:.1f} per stage")
+    print(f"GMRES iterations      {gmres}, {gmres / newton:.1f} per Newton step")
     print(f"salt balance          {float(solution.salt_balance_error):.1e}")
     print(f"peak memory           {peak_memory():.2f} GB")
 

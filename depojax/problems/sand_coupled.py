@@ -84,6 +84,7 @@ def _coupled_sand_time(
         steps=run.steps,
         attempts=run.attempts,
         linear_iterations=run.iterations[1],
+        newton_steps=run.iterations[0],
         depleted=depleted,
         result=run.result,
         cell=cell,

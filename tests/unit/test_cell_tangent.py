@@ -37,7 +37,7 @@ def stage_of(electrolyte, *, periodic, by_current, **options):
 @pytest.mark.parametrize(
     ("electrolyte", "periodic", "counter", "sigma", "by_current"),
     [
-        (LAW, True, "metal", None, True),
+        pytest.param(LAW, True, "metal", None, True, marks=pytest.mark.slow),
         pytest.param(LAW, True, "metal", 20.0, False, marks=pytest.mark.slow),
         (PLAIN, False, "reservoir", 20.0, True),
         pytest.param(LAW, False, "blocked", None, False, marks=pytest.mark.slow),

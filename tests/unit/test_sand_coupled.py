@@ -41,6 +41,12 @@ def test_a_flat_wall_knows_no_other_place(depleted):
     assert "Ions run out after 299.9 s" in depleted.message
 
 
+def test_what_it_took_is_recorded(depleted):
+    newton, stages = int(depleted.newton_steps), 2 * int(depleted.attempts)
+    assert stages <= newton <= 10 * stages
+    assert newton <= int(depleted.linear_iterations) <= 20 * newton
+
+
 def test_history_tells_the_voltage(depleted):
     history = depleted.history
     kept = np.isfinite(np.asarray(history.time))

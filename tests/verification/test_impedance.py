@@ -73,6 +73,7 @@ TABLE = np.array(
 )
 
 
+@pytest.mark.slow
 def test_symmetric_cell():
     found = dj.impedance(symmetric(80), OMEGA / (2 * np.pi))
     assert np.all(relative(found.impedance, TABLE) < 1e-3)

@@ -55,6 +55,7 @@ def moved_by(cell, growth, metal, way):
     return growth.grown(cell, metal, gain), total
 
 
+@pytest.mark.slow
 def test_trench_fills_and_closes_on_time():
     # Half-width 5, depth 16: the walls meet at 5, the floor has risen as much.
     cells = 3

@@ -52,6 +52,7 @@ def charge_of(fill):
     return fill * 0.8 * HEIGHT * FARADAY / float(LITHIUM.molar_volume)
 
 
+@pytest.mark.slow
 def test_an_even_host_is_filled_but_for_what_counts_as_closed():
     cell = column(LAYERS, exchange=SLOW)
     slow = fill(0.1)  # transport stays even where pores are all but closed
