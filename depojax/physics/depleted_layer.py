@@ -18,8 +18,8 @@ G tends to ln P − 2 ln X in a solution that is neutral up to a double layer, s
 layer is without anions (Smyrl & Newman, Trans. Faraday Soc. 63 (1967) 207,
 doi:10.1039/TF9676300207; Rubinstein & Shtilman, J. Chem. Soc. Faraday Trans. 2 75
 (1979) 231, doi:10.1039/F29797500231). Between them it is tabulated from solutions of
-the equation, P → ∞; the finite double layer is told by the field behind it. Within
-0.05 of the equations that it stands for, as P > 20.
+the equation, P → ∞; the finite double layer is told by the field behind it. For
+P > 20 within 0.02 of the equations that it stands for before depletion, 0.07 past it.
 
 Where X is large the solution is neutral, and X^{−3/2} = c' √(ε₀ε_r RT/(4F²c_s³)) is
 analytic in c'. So the same series serves for salt that rises towards the metal
