@@ -29,7 +29,7 @@ _NUMBERS = {
     "steps": ("1", "accepted time steps"),
     "attempts": ("1", "attempted time steps"),
     "linear_iterations": ("1", "iterations of all linear solves"),
-    "newton_steps": ("1", "of all stages, where the current goes its own way"),
+    "newton_steps": ("1", "of all stages, in a cell with kinetics"),
     "depleted": ("1", "whether anything was depleted"),
     "porosity": ("1", "electrolyte volume of the scaffold per its total volume"),
     "specific_area": ("m-1", "interface area of the scaffold per its total volume"),

@@ -42,7 +42,7 @@ class SandSolution(eqx.Module):
     cell: Cell
     current: AbstractCurrent
     depleted_share: float = static(default=0.0)  # of the metal, that ends the run [-]
-    newton_steps: Int[Array, ""] | None = None  # where the current goes its own way
+    newton_steps: Int[Array, ""] | None = None  # None where current is spread evenly
 
     @property
     def message(self) -> str:

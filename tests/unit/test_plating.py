@@ -47,6 +47,14 @@ def filled():
     return filled_with()
 
 
+@pytest.mark.slow
+def test_a_thin_deposit_lets_fast_kinetics_go_on():
+    """What docs/plating.md says: then the top closes, as at slower kinetics."""
+    cell = host_cell(kinetics=dj.ButlerVolmer(3000.0), initial_deposit=1e3)
+    run = dj.plate(cell, dj.Galvanostatic(2 * mA / cm**2, capacity=20 * mAh / cm**2))
+    assert run.ended_by == ("top_closure",)
+
+
 def test_metal_fills_what_faraday_says(filled):
     """MB2 of a whole filling: volume = Q V_m/(zF), to 1e-8."""
     assert float(filled.faraday_mismatch) < 1e-8

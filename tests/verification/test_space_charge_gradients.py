@@ -76,7 +76,7 @@ def in_time(p):
     return answers(run)
 
 
-def check(function, tolerance, idle=()):
+def assert_central_differences_agree(function, tolerance, idle=()):
     """Reverse mode against central differences; `idle` parameters have no say."""
     reverse = gradient(function)
     central = central_slopes(
@@ -97,7 +97,7 @@ def gradient(function):
 
 def test_steady_layer():
     # Anions do not pass: how fast they would is of no consequence.
-    check(at_equilibrium, 1e-6, idle=("anion",))
+    assert_central_differences_agree(at_equilibrium, 1e-6, idle=("anion",))
 
 
 @pytest.mark.slow
@@ -112,9 +112,9 @@ def test_forward_mode_is_reverse_mode(function):
 
 @pytest.mark.slow
 def test_with_kinetics_and_a_stern_layer():
-    check(with_kinetics, 1e-6, idle=("anion",))
+    assert_central_differences_agree(with_kinetics, 1e-6, idle=("anion",))
 
 
 @pytest.mark.slow
 def test_run():
-    check(in_time, 1e-5)
+    assert_central_differences_agree(in_time, 1e-5)
