@@ -159,12 +159,16 @@ def with_matscipy(ratio: float, nodes: int = 101) -> tuple[int, float, float, fl
 
 def in_time(sizes: Sequence[int], steps: int) -> None:
     """Time steps of pillars in three ions, by a voltage of twice the limit's."""
-    print(f"\npillars in three ions, {steps} steps in time; seconds of clock and cpu")
-    print(f"{'cells':>10} {'first':>8} {'cpu':>8} {'per step':>9} {'cpu':>8} ", end="")
+    print("\npillars in three ions, -0.2 V for 0.02 L²/D; seconds of clock and cpu")
+    print(
+        f"{'cells':>10} {'steps':>6} {'first':>8} {'cpu':>8} {'per step':>9} {'cpu':>8} ",
+        end="",
+    )
     print(f"{'Newton':>7} {'Krylov':>7} {'GB':>6}")
     for n in sizes:
         print(steps_of_host(n, steps), flush=True)
-    print("Newton: steps per stage, two stages a step; Krylov: iterations per Newton")
+    print("Newton: steps per stage, two stages a step; Krylov: iterations per Newton;")
+    print("the first steps follow the jump of the voltage, and are short")
 
 
 def steps_of_host(n: int, steps: int) -> str:
@@ -196,7 +200,7 @@ def steps_of_host(n: int, steps: int) -> str:
     count = int(run.solves)
     newton, krylov = int(run.newton_steps), int(run.linear_iterations)
     return (
-        f"{n:>8}³  {first:8.1f} {compiled:8.1f} {warm / count:9.2f} "
+        f"{n:>8}³  {count:6d} {first:8.1f} {compiled:8.1f} {warm / count:9.2f} "
         f"{spent / count:8.2f} {newton / (2 * count):7.1f} {krylov / newton:7.1f} "
         f"{peak_memory():6.2f}"
     )

@@ -19,6 +19,7 @@ from depojax.problems.ion_reactions import (
     layers_before,
 )
 from depojax.solvers.stencil import interior
+from depojax.solvers.trees import sum_of_few
 from depojax.units import FARADAY
 
 _LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
@@ -30,7 +31,7 @@ def answers_of(
 ) -> tuple[dict[str, Array], Scalar]:
     """What a state means, in SI; and the lowest concentration of any ion [c₀]."""
     x, scale, c0 = state.fields, model.thermal_voltage, model.concentration
-    charge = FARADAY * c0 * (jnp.sum(model.z * x.c, 0) + model.fixed_charge)
+    charge = FARADAY * c0 * (sum_of_few(model.z * x.c) + model.fixed_charge)
     potential = scale * x.potential
     metal = scale * x.collector
     host, floor = (

@@ -37,6 +37,7 @@ from depojax.solvers.multigrid import build_hierarchy
 from depojax.solvers.newton import find_root, followed
 from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
+from depojax.solvers.trees import sum_of_few
 
 _KEPT = 0.1  # of the concentration, at least, in a guess
 
@@ -92,7 +93,7 @@ class IonBalance(AbstractBalance):
         """The total current of the working electrode over F c₀ D₀ [m]."""
         model = self.model
         gained = self._gained(y) if gained is None else gained
-        moved = jnp.sum(self.weight * jnp.sum(model.z * gained, 0))
+        moved = jnp.sum(self.weight * sum_of_few(model.z * gained))
         passed = faradaic(model, y.fields, y.passing)
         if not model.neutral:
             rising = self._slope(t) / model.thermal_voltage

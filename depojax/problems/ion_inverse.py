@@ -31,7 +31,7 @@ from depojax.solvers.block_tridiagonal import BlockTridiagonal
 from depojax.solvers.gmres import AbstractPreconditioner
 from depojax.solvers.multigrid import Cycle, build_hierarchy
 from depojax.solvers.stencil import FaceStencil, interior, laid_out
-from depojax.solvers.trees import chosen, plus
+from depojax.solvers.trees import chosen, plus, sum_of_few
 
 _THINNEST = 1e-12  # c/c₀ of an ion that counts as none
 _FARTHEST = 40.0  # Φ of a cell against the middle one, as far as it counts
@@ -115,13 +115,13 @@ class OneByOne(AbstractPreconditioner):
 
     def _step(self, r: IonFields, cycle: Cycle, lead: Array, follow: Array):
         seen = self.weights * jnp.concatenate([r.c, r.potential[None]])
-        found = cycle(jnp.tensordot(lead, seen, axes=1))
+        found = cycle(sum_of_few(lead[:, None, None, None] * seen))
         moved = follow * found
         return IonFields(moved[:-1], moved[-1], jnp.zeros_like(r.collector))
 
     def _turned(self, r: IonFields, cycle: Cycle, lead: Array, follow: Array):
         seen = follow * jnp.concatenate([r.c, r.potential[None]])
-        found = cycle(jnp.sum(seen, 0))
+        found = cycle(sum_of_few(seen))
         moved = self.weights * lead[:, None, None, None] * found
         return IonFields(moved[:-1], moved[-1], jnp.zeros_like(r.collector))
 
@@ -166,7 +166,7 @@ def _one_by_one(tangent: IonTangent, x: IonFields) -> OneByOne:
     slopes = _Losses.of(tangent)
     mass = jnp.where(still, model.current_scale, wet * tangent.storage)
     following = jnp.where(still, 0.0, -model.z * jnp.maximum(x.c, 0))
-    screened = -model.pore_volume * jnp.sum(model.z * following, 0)
+    screened = -model.pore_volume * sum_of_few(model.z * following)
     losses = [
         wet * (per_time * slopes.charge + slopes.host + slopes.far),
         *(wet * boltzmann * (mass + slopes.ions)),
@@ -221,7 +221,7 @@ class _Losses(eqx.Module):
                 if at != 0:
                     far_charge = far_charge.at[..., at].add(own)
         reacting = jnp.asarray(model.reacting)
-        host = jnp.tensordot(z[reacting], tangent.host_share[1], axes=1)
+        host = tangent.host_share[1]
         far = jnp.tensordot(z[reacting], local.by_potential, axes=1) - host
         ions = jnp.zeros((len(model.charges), *none.shape), none.dtype)
         for m, k in enumerate(model.reacting):
@@ -411,11 +411,7 @@ def _where_idle(rows: _Rows, tangent: IonTangent) -> _Rows:
 def _of_collector(tangent: IonTangent) -> tuple[Array, Scalar]:
     """The collector's equation: what each cell does in it, and its own potential."""
     model, scale = tangent.model, tangent.model.current_scale
-    z = model.z[jnp.asarray(model.reacting)]
     by_ions, by_potential, by_collector = tangent.host_share
-    by_ions = jnp.sum(z[:, None] * by_ions, 0)
-    by_potential = jnp.sum(z * by_potential, 0)
-    by_collector = jnp.sum(z * by_collector)
     charged = jnp.zeros_like(by_potential)
     for surface in (model.host, model.floor):
         own = model.charge_of(surface) / model.reference_diffusivity / tangent.a

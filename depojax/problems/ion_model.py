@@ -38,6 +38,7 @@ from depojax.solvers.stencil import (
     stored,
     wrapped,
 )
+from depojax.solvers.trees import sum_of_few
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _CROWDED = 1e-3  # share of the volume that ions leave at least
@@ -211,7 +212,7 @@ class IonModel(eqx.Module):
         return phi - jnp.log(self._room_left(c))
 
     def _room_left(self, c: IonCells) -> Cells:
-        taken = jnp.tensordot(self.room, c, axes=1)
+        taken = sum_of_few(self.room[:, None, None, None] * c)
         return jnp.maximum(1 - taken, _CROWDED)
 
     def crowding(self, c: IonCells) -> IonCells | None:
@@ -349,8 +350,8 @@ class IonModel(eqx.Module):
         That is where ions of one sign have more than half of all charges to themselves
         (from 0.4 to 0.6 a growing part of the volume counts).
         """
-        charge = jnp.abs(jnp.sum(self.z * x.c, 0) + self.fixed_charge)
-        all_charges = jnp.sum(jnp.abs(self.z) * x.c, 0)
+        charge = jnp.abs(sum_of_few(self.z * x.c) + self.fixed_charge)
+        all_charges = sum_of_few(jnp.abs(self.z) * x.c)
         share = charge / jnp.where(all_charges > 0, all_charges, 1.0)
         counted = jnp.clip((share - _MIXED) / (_ALONE - _MIXED), 0.0, 1.0)
         return counted * self.pore_volume

@@ -33,6 +33,7 @@ from depojax.problems.ion_model import (
     IonModel,
     Passing,
 )
+from depojax.solvers.trees import sum_of_few
 
 _LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
 _MOST = 60.0  # ln of what the wall may have more than the cell
@@ -176,7 +177,7 @@ def _neutral_wall(model: IonModel, c: Array) -> tuple[Array, Array]:
     squares = (z**2)[:, None, None] if c.ndim == 3 else (z**2)[:, None, None, None]
     wet = jnp.maximum(c, _LEAST)
     own = squares[model.plated] * wet[model.plated]
-    others = jnp.maximum(jnp.sum(squares * wet, 0) - own, _LEAST)
+    others = jnp.maximum(sum_of_few(squares * wet) - own, _LEAST)
     return others / (others + own), own / others / z[model.plated]
 
 
@@ -255,7 +256,7 @@ def balances(model: IonModel, x: IonFields, passing: Passing) -> tuple[IonCells,
     for k, (host, floor) in zip(model.side, side_currents(model, x), strict=True):
         aside = host + model.floor.into_cells(floor, shape)
         lost = lost.at[k].add(aside)
-    charge = jnp.sum(model.z * x.c, 0) + model.fixed_charge
+    charge = sum_of_few(model.z * x.c) + model.fixed_charge
     if model.neutral:
         return lost, -model.pore_volume * charge
     gauss = model.displacement(x.potential, (x.collector, 0 * x.collector))

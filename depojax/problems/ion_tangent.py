@@ -25,6 +25,7 @@ from depojax.solvers.stencil import (
     rows,
     stored,
 )
+from depojax.solvers.trees import sum_of_few
 
 
 class IonFaces(eqx.Module):
@@ -60,7 +61,8 @@ class IonTangent(eqx.Module):
     model: IonModel
     faces: tuple[IonFaces | None, IonFaces | None, IonFaces | None]  # None: one cell
     local: Local
-    host_share: tuple[Array, Array, Array]  # of `local` that the working electrode has
+    # Charge that the working electrode takes, per c_j, φ and the collector's φ [m].
+    host_share: tuple[IonCells, Cells, Scalar]
     baths: tuple[BathSlopes, ...]
     crowding: IonCells | None  # ∂Φ/∂c_j
     storage: Cells  # over a [m]
@@ -75,13 +77,13 @@ class IonTangent(eqx.Module):
         model, scale = self.model, self.model.current_scale
         ions = self._outflow(x)
         ions = ions + self.storage * x.c
-        taken = jnp.sum(self.local.by_ions * x.c, 1)
+        taken = sum_of_few(self.local.by_ions * x.c, axis=1)
         taken = taken + self.local.by_potential * x.potential
         taken = taken + self.local.by_collector * x.collector
         ions = ions.at[jnp.asarray(model.reacting)].add(taken)
         ions = self.weight * ions
         ions = jnp.where(self.still, scale * x.c, ions)
-        charge = -model.pore_volume * jnp.sum(model.z * x.c, 0)
+        charge = -model.pore_volume * sum_of_few(model.z * x.c)
         if not model.neutral:
             none = jnp.zeros_like(x.collector)
             charge = charge + model.displacement(x.potential, (x.collector, none))
@@ -96,10 +98,8 @@ class IonTangent(eqx.Module):
 
     def _current(self, x: IonFields) -> Scalar:
         by_ions, by_potential, by_collector = self.host_share
-        z = self.model.z[jnp.asarray(self.model.reacting)]
-        taken = jnp.sum(z[:, None] * by_ions * x.c)
-        taken = taken + jnp.sum(z * by_potential * x.potential)
-        taken = taken + jnp.sum(z * by_collector) * x.collector
+        taken = jnp.vdot(by_ions, x.c) + jnp.vdot(by_potential, x.potential)
+        taken = taken + by_collector * x.collector
         for bath in self.baths:
             if bath.layer == 0:
                 taken = taken + jnp.sum(self.model.z[..., 0] * self._through(bath, x))
@@ -118,28 +118,42 @@ class IonTangent(eqx.Module):
         phi = self.model.z * potential
         if self.crowding is None:
             return phi
-        return phi + jnp.sum(self.crowding * c, 0)
+        return phi + sum_of_few(self.crowding * c)
 
     def _outflow(self, x: IonFields) -> IonCells:
-        c, phi = x.c, self._driving(x.c, x.potential)
         model, shape = self.model, self.model.grid.shape
-        periodic = model.grid.periodic
+        n, size = x.c.shape[0], shape[0] + 2
 
-        def one(c, phi, faces):
-            u, drive = laid_out(c, periodic), laid_out(phi, periodic)
-            total = jnp.zeros_like(rows(u))
-            for axis, slopes in enumerate(faces):
-                if slopes is None:
-                    continue
-                rise = neighbour(drive, axis, 1, shape) - rows(drive)
-                flux = rows(slopes.here) * rows(u)
-                flux = flux - rows(slopes.above) * neighbour(u, axis, 1, shape)
-                flux = flux + rows(slopes.driven) * rise
-                flux = model.through_faces(flux, axis)
-                total = total + rows(flux) - neighbour(flux, axis, -1, shape)
-            return interior(stored(total), shape)
+        def in_one(padded: Array) -> Array:
+            """The ions one behind the other, with the ghosts between them."""
+            return padded.reshape(n * size, -1)
 
-        flows = jax.vmap(one)(c, phi, self.faces)
+        def laid(cells: IonCells) -> Array:
+            lay_out = functools.partial(laid_out, periodic=model.grid.periodic)
+            return in_one(jax.vmap(lay_out)(cells))
+
+        # One loop over all ions; faces of ghosts conduct nothing.
+        u, drive = laid(x.c), laid(self._driving(x.c, x.potential))
+        total = jnp.zeros_like(rows(u))
+        for axis, slopes in enumerate(self.faces):
+            if slopes is None:
+                continue
+            here, above, driven = (
+                in_one(k) for k in (slopes.here, slopes.above, slopes.driven)
+            )
+            # Through the face above each cell, and through that below it.
+            for side in (0, -1):
+                lower, upper = (
+                    [neighbour(k, axis, at, shape) for k in (u, drive)]
+                    for at in (side, side + 1)
+                )
+                a, b, s = (
+                    neighbour(k, axis, side, shape) for k in (here, above, driven)
+                )
+                flux = a * lower[0] - b * upper[0] + s * (upper[1] - lower[1])
+                total = total + flux if side == 0 else total - flux
+        padded = stored(total).reshape(n, size, -1)
+        flows = jax.vmap(functools.partial(interior, shape=shape))(padded)
         for bath in self.baths:
             flows = flows.at[..., bath.layer].add(self._through(bath, x))
         return flows
@@ -221,7 +235,7 @@ def _face_slopes(
 
 
 def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
-    """Slopes of what the surfaces take of reacting ions; and the host's part."""
+    """Slopes of what the surfaces take of reacting ions; and of the host's charge."""
     shape, n = model.grid.shape, len(model.charges)
 
     def taken(c: IonCells, potential: Cells, collector: Scalar):
@@ -249,4 +263,6 @@ def _local_slopes(model: IonModel, x: IonFields, passing: Passing):
     working, counter = jax.vmap(along, out_axes=(1, 0))(directions)
     every = working.at[0].add(counter)
     local = Local(every[:, :n], every[:, n], every[:, n + 1])
-    return local, (working[:, :n], working[:, n], working[:, n + 1])
+    z = model.z[jnp.asarray(model.reacting)]
+    charge = sum_of_few(z[:, None] * working)
+    return local, (charge[:n], charge[n], jnp.sum(charge[n + 1]))

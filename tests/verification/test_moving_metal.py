@@ -187,37 +187,76 @@ def test_planar_front_with_butler_volmer():
     assert errors[1] < 0.5 * errors[0]
 
 
+D, SHARE, TAKEN = 3e-10, 0.62, 1e-2  # D [m² s⁻¹], 1 − t₊, k [m s⁻¹]
+
+
+def taking_all(scaffold, supply, **options):
+    """A front that takes N = k c_s, so fast that c_s is a thousandth; S = `supply`."""
+    c0 = supply * SHARE / (LITHIUM * FARADAY)
+    salt = dj.BinaryElectrolyte(
+        c0, D, 1 - SHARE, conductivity=1e3, thermodynamic_factor=1e-9
+    )
+    boost = math.exp(-0.5 * FARADAY * PLATING / (GAS_CONSTANT * 298.15))
+    i0 = TAKEN * FARADAY * c0 / SHARE / boost
+    return dj.Cell(
+        scaffold,
+        salt,
+        metal=dj.metals.lithium,
+        kinetics=dj.Tafel(i0, exponent=1.0, reference_concentration=c0),
+        counter_electrode="reservoir",
+        **options,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("supply", "width"), [(0.5, 0.43275159936631), (0.02096170109943, 0.01198679573)]
 )
 def test_front_that_takes_all_it_meets(supply, width):
     # MB1, plane: s = 2λ√(Dt) where S = c₀/((1 − t₊)C_m); five cells over √(Dt).
-    # The front takes N = k c_s, so fast that c_s is a thousandth.
-    D, share, k = 3e-10, 0.62, 1e-2
-    c0 = supply * share / (LITHIUM * FARADAY)
-    salt = dj.BinaryElectrolyte(
-        c0, D, 1 - share, conductivity=1e3, thermodynamic_factor=1e-9
-    )
-    boost = math.exp(-0.5 * FARADAY * PLATING / (GAS_CONSTANT * 298.15))
-    i0 = k * FARADAY * c0 / share / boost
-    kinetics = dj.Tafel(i0, exponent=1.0, reference_concentration=c0)
     layer = 3e-5
     time = layer**2 / D
     h = layer / 5
     widths = np.concatenate([np.full(10, h), stretched_widths(h, 8 * layer, 1.15)])
     side = np.full(1, 1e-5)
-    cell = dj.Cell(
-        dj.Scaffold.open(Grid((side, side, widths))),
-        salt,
-        metal=dj.metals.lithium,
-        kinetics=kinetics,
-        counter_electrode="reservoir",
-    )
+    cell = taking_all(dj.Scaffold.open(Grid((side, side, widths))), supply)
     step = dj.Potentiostatic(PLATING, time=time)
     run = dj.plate(cell, step, growth=LevelSetGrowth(), windows=Windows(0.0125))
     s = float(run.charge) * LITHIUM
     assert s == pytest.approx(2 * width * layer, rel=0.01)
+    assert float(run.faraday_mismatch) < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dimension", "width", "last", "change"),
+    [(2, 0.78106196415, 12, 0.025), (3, 1.03801692405, 5, 0.05)],
+)
+def test_wire_and_ball_that_take_all_they_meet(dimension, width, last, change):
+    # MB1, cylinder and sphere, S = 1/2: r² = 4λ²D t + what the start has left. From a
+    # seed of r = 2.5 cells, a quarter or an eighth of it, to `last` times that.
+    h, first = 2e-6, 5e-6
+    near = round(last * first / h) + 4
+    side = np.concatenate([np.full(near, h), stretched_widths(h, 8 * last * h, 1.2)])
+    across = np.full(1, h) if dimension == 2 else side
+    grid = Grid((side, across, side))
+    x, y, z = grid.node_mesh()
+    r = jnp.sqrt(x**2 + z**2 + (0 * y if dimension == 2 else y**2))
+    seed = dj.Scaffold.from_levelset(r - first, grid)
+    cell = taking_all(seed, 0.5, plated_collector=False)
+    times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
+    steps = [
+        dj.Potentiostatic(PLATING, time=t) for t in (times[0], times[1] - times[0])
+    ]
+    run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(change))
+    deposit = np.cumsum(run.step_charges) * LITHIUM * float(grid.lengths[0])
+    if dimension == 2:
+        square = first**2 + deposit * 4 / np.pi
+    else:
+        deposit = deposit * float(grid.lengths[1])
+        square = (first**3 + deposit * 6 / np.pi) ** (2 / 3)
+    slope = (square[1] - square[0]) / (times[1] - times[0])
+    assert slope == pytest.approx(4 * width**2 * D, rel=0.02)
     assert float(run.faraday_mismatch) < 1e-10
 
 
