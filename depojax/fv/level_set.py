@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from depojax._types import Cells, Nodes, Scalar
-from depojax.fv.cut_cells import volume_fractions
+from depojax.fv.cut_cells import center_derivatives, volume_fractions
 from depojax.fv.grid import Grid, along
 
 _CFL = 0.45  # of a pseudo-time step; below 1/√3
@@ -148,7 +148,7 @@ def wall_curvature(grid: Grid, distance: Nodes) -> Cells:
     2/R on a ball, 1/R on a fibre. Taken at the cell's centre and carried to the wall,
     along which way κ changes by −Σk² per length. Kept below one over the cell.
     """
-    value, slopes, bends = _at_centers(grid, distance)
+    value, slopes, bends = center_derivatives(grid, distance, _bend)
     square = sum(s * s for s in slopes)
     safe = jnp.where(square > 1e-12, square, 1.0)
     along_normal = _form(bends, slopes, slopes) / safe
@@ -339,32 +339,10 @@ def _typical_slope(grid: Grid, values: Nodes) -> Scalar:
         ]
         low, high = jnp.minimum(*pairs[0]), jnp.maximum(*pairs[1])
     cut = (low < 0) & (high > 0)
-    _, slopes, _ = _at_centers(grid, values)
+    _, slopes, _ = center_derivatives(grid, values, _bend)
     size = jnp.sqrt(sum(s * s for s in slopes))
     weight = cut.astype(values.dtype)
     return jnp.sum(weight * size) / jnp.maximum(jnp.sum(weight), 1.0)
-
-
-def _at_centers(grid: Grid, values: Nodes):
-    """Value, gradient and second derivatives (by axes a ≤ b) at the cell centres."""
-    means = [lambda f, a=a: _mean_along(f, a) for a in range(3)]
-    slopes, bends = [], {}
-    for a in range(3):
-        first, second = (means[b] for b in range(3) if b != a)
-        rise = jnp.diff(values, axis=a) / along(grid.widths[a], a)
-        slopes.append(first(second(rise)))
-        bends[a, a] = means[a](first(second(_bend(grid, values, a))))
-        for b in range(a):
-            other = next(means[c] for c in range(3) if c not in (a, b))
-            twist = jnp.diff(rise, axis=b) / along(grid.widths[b], b)
-            bends[b, a] = other(twist)
-    return means[0](means[1](means[2](values))), slopes, bends
-
-
-def _mean_along(values: Array, axis: int) -> Array:
-    n = values.shape[axis]
-    below = jax.lax.slice_in_dim(values, 0, n - 1, axis=axis)
-    return (below + jax.lax.slice_in_dim(values, 1, n, axis=axis)) / 2
 
 
 def _form(bends, first, second) -> Array:

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from depojax._compile import compiled_quickly
 from depojax._extremes import least_of
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar
 from depojax.fv.grid import along
 from depojax.physics.ions import STANDARD_CONCENTRATION, MultiIonElectrolyte
@@ -19,7 +20,6 @@ from depojax.problems.ion_reactions import (
     layers_before,
 )
 from depojax.solvers.stencil import interior
-from depojax.solvers.trees import sum_of_few
 from depojax.units import FARADAY
 
 _LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for

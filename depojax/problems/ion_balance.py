@@ -19,6 +19,7 @@ import lineax as lx
 from jaxtyping import Array, Bool, Int
 
 from depojax._extremes import least_of
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar
 from depojax.problems.ion_inverse import inverse_of
 from depojax.problems.ion_maps import crossed, local_thickness
@@ -37,7 +38,6 @@ from depojax.solvers.multigrid import build_hierarchy
 from depojax.solvers.newton import find_root, followed
 from depojax.solvers.results import RESULTS
 from depojax.solvers.tr_bdf2 import AbstractBalance
-from depojax.solvers.trees import sum_of_few
 
 _KEPT = 0.1  # of the concentration, at least, in a guess
 

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import IonCells, IonFields, IonModel
 from depojax.problems.ion_tangent import BathSlopes, IonTangent
@@ -31,7 +32,7 @@ from depojax.solvers.block_tridiagonal import BlockTridiagonal
 from depojax.solvers.gmres import AbstractPreconditioner
 from depojax.solvers.multigrid import Cycle, build_hierarchy
 from depojax.solvers.stencil import FaceStencil, interior, laid_out
-from depojax.solvers.trees import chosen, plus, sum_of_few
+from depojax.solvers.trees import chosen, plus
 
 _THINNEST = 1e-12  # c/c₀ of an ion that counts as none
 _FARTHEST = 40.0  # Φ of a cell against the middle one, as far as it counts

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import Grid
 from depojax.fv.logarithmic_mean import drift_flux
@@ -38,7 +39,6 @@ from depojax.solvers.stencil import (
     stored,
     wrapped,
 )
-from depojax.solvers.trees import sum_of_few
 from depojax.units import FARADAY, GAS_CONSTANT
 
 _CROWDED = 1e-3  # share of the volume that ions leave at least

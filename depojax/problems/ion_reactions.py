@@ -21,6 +21,7 @@ nowhere else,
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar
 from depojax.fv.scharfetter_gummel import bernoulli
 from depojax.physics.interface import AtWall, at_wall
@@ -33,7 +34,6 @@ from depojax.problems.ion_model import (
     IonModel,
     Passing,
 )
-from depojax.solvers.trees import sum_of_few
 
 _LEAST = 1e-30  # c/c₀ of which a logarithm is still asked for
 _MOST = 60.0  # ln of what the wall may have more than the cell

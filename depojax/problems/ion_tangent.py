@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from depojax._sums import sum_of_few
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import Bath, IonCells, IonFields, IonModel, Passing
 from depojax.problems.ion_reactions import passing_of, side_currents
@@ -25,7 +26,6 @@ from depojax.solvers.stencil import (
     rows,
     stored,
 )
-from depojax.solvers.trees import sum_of_few
 
 
 class IonFaces(eqx.Module):

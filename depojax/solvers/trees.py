@@ -1,7 +1,5 @@
 """Arithmetic on states: pytrees of arrays that are added and scaled leaf by leaf."""
 
-import functools
-import operator
 from typing import Any
 
 import jax
@@ -41,12 +39,3 @@ def inner(x: PyTree, y: PyTree) -> Scalar:
 def norm(x: PyTree) -> Scalar:
     """‖x‖₂ over all leaves."""
     return jnp.sqrt(inner(x, x))
-
-
-def sum_of_few(values: Array, axis: int = 0) -> Array:
-    """Σ over a short axis, such as that of the ions, term by term.
-
-    What `jnp.sum` gives, but as a loop over the rest that is joined to its neighbours:
-    on CPU a reduction over a leading axis of four takes 25 times as long.
-    """
-    return functools.reduce(operator.add, jnp.unstack(values, axis=axis))
