@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from depojax._extremes import largest_of
 from depojax._types import Cells, Faces
 from depojax.fv.operators import without_ends
 
@@ -20,6 +21,8 @@ _SLIGHT = 0.5  # of its volume, that is left of a cell that all but closes
 _FLAGGED = 0.1  # change of a cell's volume, of what it is then, that is mixed
 _SHARE = 1 / 7  # of a difference between two cells that one pass levels
 _PASSES = 24
+_SLIVER = 0.05  # of the largest volume of a cell
+_TOWARDS = 0.1  # pull of a cell's neighbour, of its own
 _REACH = 3  # cells, that what is squeezed out of a closing pore may go
 
 
@@ -47,33 +50,72 @@ def carried_over(
     slight = (after > 0) & (after < _SLIGHT * before)
     share = jnp.where(slight, after / jnp.where(before > 0, before, 1.0), 0.0)
     lost = jnp.where(slight, (1 - share) * amount, jnp.where(stays, 0.0, amount))
+    c = jnp.where(before > 0, amount / jnp.where(before > 0, before, 1.0), 0.0)
+    highest = largest_of(c)
     amount = _handed_on(amount, lost, stays, after, old)
-    return _mixed(amount, before, after, new)
+    amount = _mixed(amount, before, after, new)
+    return _below_the_highest(amount, highest, after, new)
 
 
 def _handed_on(amount, lost, stays, after, faces):
     """What is `lost` to some cells, and all in those that close, in those beside."""
     for _ in range(_REACH):
-        amount = amount - lost
         weights = jnp.where(stays, after, 1e-6 * jnp.max(after))
-        total = jnp.zeros_like(after)
-        for axis, face in enumerate(faces):
-            for side in (-1, 1):
-                gate = _gate(face, axis, side)
-                total = total + gate * _beside(weights, axis, side)
-        nowhere = total <= 0
-        portion = lost / jnp.where(nowhere, 1.0, total)
-        portion = jnp.where(nowhere, 0.0, portion)
-        for axis, face in enumerate(faces):
-            for side in (-1, 1):
-                # What the neighbour on that side sends here.
-                gate = _gate(face, axis, side)
-                amount = amount + gate * weights * _beside(portion, axis, side)
-        amount = amount + jnp.where(nowhere, lost, 0.0)
+        amount = amount - lost + _received(lost, weights, faces)
         lost = jnp.where(stays, 0.0, amount)
     # Of what has found nothing, a pocket in between, everything open takes a share.
     share = after / jnp.where(jnp.sum(after) > 0, jnp.sum(after), 1.0)
     return amount - lost + share * jnp.sum(lost)
+
+
+def _received(lost, weights, faces):
+    """What each cell gets of all that is `lost` beside it; its own, if nobody takes it.
+
+    Open neighbours take it in proportion to their weights and the faces between.
+    """
+    total = jnp.zeros_like(lost)
+    for axis, face in enumerate(faces):
+        for side in (-1, 1):
+            total = total + _gate(face, axis, side) * _beside(weights, axis, side)
+    nowhere = total <= 0
+    portion = jnp.where(nowhere, 0.0, lost / jnp.where(nowhere, 1.0, total))
+    got = jnp.where(nowhere, lost, 0.0)
+    for axis, face in enumerate(faces):
+        for side in (-1, 1):
+            # What the neighbour on that side sends here.
+            sent = _beside(portion, axis, side)
+            got = got + _gate(face, axis, side) * weights * sent
+    return got
+
+
+def _below_the_highest(amount, highest, after, faces):
+    """Slivers with no more salt per volume than there was anywhere: the rest moves on.
+
+    Electrolyte that is squeezed out of a closing pore takes its salt along. Left among
+    slivers it would have a potential of its own, which drives currents that no solve
+    stands.
+    """
+    sliver = (after < _SLIVER * jnp.max(after)).astype(after.dtype)
+
+    # Towards where there is room, also along a row of slivers.
+    def drawn(pull, _):
+        around = jnp.zeros_like(pull)
+        for axis, face in enumerate(faces):
+            for side in (-1, 1):
+                beside = _beside(pull, axis, side)
+                more = (_gate(face, axis, side) > 0) & (beside > around)
+                around = jnp.where(more, beside, around)
+        more = (after > 0) & (_TOWARDS * around > pull)
+        return jnp.where(more, _TOWARDS * around, pull), None
+
+    pull, _ = jax.lax.scan(jax.checkpoint(drawn), after, length=_PASSES)
+
+    def ease(amount, _):
+        over = amount - highest * after
+        over = sliver * jnp.where(over > 0, over, 0.0)
+        return amount - over + _received(over, pull, faces), None
+
+    return jax.lax.scan(jax.checkpoint(ease), amount, length=_PASSES)[0]
 
 
 def _mixed(amount, before, after, faces):

@@ -54,6 +54,20 @@ def test_salt_is_kept_and_stays_positive(periodic):
         assert np.all(now[after == 0] == 0)
 
 
+def test_a_closing_chain_is_squeezed_empty():
+    # A pore of cells that all but close, open at one end: what it held gets out.
+    before = np.ones((1, 1, 8))
+    after = np.array([1.0, 1e-6, 1e-7, 1e-6, 1e-7, 1e-6, 0.0, 0.0])[None, None]
+    salt = np.array([0.9, 1.0, 1.1, 1.0, 0.9, 1.0, 1.1, 1.0])[None, None]
+    ways = faces(before > 0), faces(after > 0)
+    now = carried(salt, before, after, ways)
+    assert float(jnp.sum(now)) == pytest.approx(salt.sum(), rel=1e-14)
+    wet = after > 0
+    highest = np.asarray(now)[wet] / after[wet]
+    assert np.all(highest[1:] <= 1.1 * (1 + 1e-6))
+    assert highest[0] > 7.9  # which is the only cell that has room
+
+
 def test_what_does_not_move_keeps_its_salt():
     volume = np.ones(SHAPE)
     salt = np.random.default_rng(0).uniform(0.5, 1.5, SHAPE)

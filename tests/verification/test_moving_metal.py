@@ -227,39 +227,6 @@ def test_front_that_takes_all_it_meets(supply, width):
     assert float(run.faraday_mismatch) < 1e-10
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("dimension", "width", "last", "change"),
-    [(2, 0.78106196415, 12, 0.025), (3, 1.03801692405, 5, 0.05)],
-)
-def test_wire_and_ball_that_take_all_they_meet(dimension, width, last, change):
-    # MB1, cylinder and sphere, S = 1/2: r² = 4λ²D t + what the start has left. From a
-    # seed of r = 2.5 cells, a quarter or an eighth of it, to `last` times that.
-    h, first = 2e-6, 5e-6
-    near = round(last * first / h) + 4
-    side = np.concatenate([np.full(near, h), stretched_widths(h, 8 * last * h, 1.2)])
-    across = np.full(1, h) if dimension == 2 else side
-    grid = Grid((side, across, side))
-    x, y, z = grid.node_mesh()
-    r = jnp.sqrt(x**2 + z**2 + (0 * y if dimension == 2 else y**2))
-    seed = dj.Scaffold.from_levelset(r - first, grid)
-    cell = taking_all(seed, 0.5, plated_collector=False)
-    times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
-    steps = [
-        dj.Potentiostatic(PLATING, time=t) for t in (times[0], times[1] - times[0])
-    ]
-    run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(change))
-    deposit = np.cumsum(run.step_charges) * LITHIUM * float(grid.lengths[0])
-    if dimension == 2:
-        square = first**2 + deposit * 4 / np.pi
-    else:
-        deposit = deposit * float(grid.lengths[1])
-        square = (first**3 + deposit * 6 / np.pi) ** (2 / 3)
-    slope = (square[1] - square[0]) / (times[1] - times[0])
-    assert slope == pytest.approx(4 * width**2 * D, rel=0.02)
-    assert float(run.faraday_mismatch) < 1e-10
-
-
 GROWTH_RATES = [
     (2e5, 0.0, 3.667558e-4),
     (1e6, 0.0, 3.557928e-4),
