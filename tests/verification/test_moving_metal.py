@@ -227,6 +227,26 @@ def test_front_that_takes_all_it_meets(supply, width):
     assert float(run.faraday_mismatch) < 1e-10
 
 
+@pytest.mark.slow
+def test_wire_that_takes_all_it_meets():
+    # MB1, cylinder, S = 1/2: r² = 4λ²D t + what the start has left. A quarter of a wire
+    # grows from a radius of 2.5 cells to 15; the layer before it is then ten cells.
+    h, first, last, width = 2e-6, 5e-6, 6, 0.78106196415
+    side = np.concatenate([np.full(19, h), stretched_widths(h, 8 * last * h, 1.2)])
+    grid = Grid((side, np.full(1, h), side))
+    x, y, z = grid.node_mesh()
+    seed = dj.Scaffold.from_levelset(jnp.hypot(x, z) + 0 * y - first, grid)
+    cell = taking_all(seed, 0.5, plated_collector=False)
+    times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
+    steps = [dj.Potentiostatic(PLATING, time=t) for t in (times[0], times[1] - times[0])]
+    run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(0.025))
+    deposit = np.cumsum(run.step_charges) * LITHIUM * float(grid.lengths[0])
+    square = first**2 + deposit * 4 / np.pi
+    slope = (square[1] - square[0]) / (times[1] - times[0])
+    assert slope == pytest.approx(4 * width**2 * D, rel=0.015)
+    assert float(run.faraday_mismatch) < 1e-10
+
+
 GROWTH_RATES = [
     (2e5, 0.0, 3.667558e-4),
     (1e6, 0.0, 3.557928e-4),
