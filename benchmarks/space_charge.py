@@ -160,10 +160,8 @@ def with_matscipy(ratio: float, nodes: int = 101) -> tuple[int, float, float, fl
 def in_time(sizes: Sequence[int], steps: int) -> None:
     """Time steps of pillars in three ions, by a voltage of twice the limit's."""
     print("\npillars in three ions, -0.2 V for 0.02 L²/D; seconds of clock and cpu")
-    print(
-        f"{'cells':>10} {'steps':>6} {'first':>8} {'cpu':>8} {'per step':>9} {'cpu':>8} ",
-        end="",
-    )
+    print(f"{'cells':>10} {'steps':>6} {'first':>8} {'cpu':>8} ", end="")
+    print(f"{'per step':>9} {'cpu':>8} ", end="")
     print(f"{'Newton':>7} {'Krylov':>7} {'GB':>6}")
     for n in sizes:
         print(steps_of_host(n, steps), flush=True)

@@ -238,7 +238,8 @@ def test_wire_that_takes_all_it_meets():
     seed = dj.Scaffold.from_levelset(jnp.hypot(x, z) + 0 * y - first, grid)
     cell = taking_all(seed, 0.5, plated_collector=False)
     times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
-    steps = [dj.Potentiostatic(PLATING, time=t) for t in (times[0], times[1] - times[0])]
+    lengths = times[0], times[1] - times[0]
+    steps = [dj.Potentiostatic(PLATING, time=t) for t in lengths]
     run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(0.025))
     deposit = np.cumsum(run.step_charges) * LITHIUM * float(grid.lengths[0])
     square = first**2 + deposit * 4 / np.pi
