@@ -14,6 +14,7 @@ import jax
 from shared.machine import peak_memory, print_machine, timed
 
 import depojax as dj
+from depojax.solvers.results import RESULTS
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
     print(f"wall time             {seconds:.1f} s, compilation included")
     print(f"processor time        {spent:.1f} s")
     print(f"ended by              {run.ended_by[-1]} after {float(run.end_time):.1f} s")
+    print(f"result                {RESULTS[run.result] or 'successful'}")
     print(f"porosity              {float(cell.scaffold.porosity):.4f} at first,")
     print(f"                      {float(run.window_porosity[-1]):.4f} at the end")
     print(f"windows, steps        {int(run.windows)}, {int(run.time_steps)}")

@@ -21,8 +21,8 @@ _SLIGHT = 0.5  # of its volume, that is left of a cell that all but closes
 _FLAGGED = 0.1  # change of a cell's volume, of what it is then, that is mixed
 _SHARE = 1 / 7  # of a difference between two cells that one pass levels
 _PASSES = 24
-_SLIVER = 0.05  # of the largest volume of a cell
-_TOWARDS = 0.1  # pull of a cell's neighbour, of its own
+_SLIVER = 0.05  # of a cell, that holds no more than what is usual
+_TOWARDS = 0.1  # of its pull, that a cell lends to the next
 _REACH = 3  # cells, that what is squeezed out of a closing pore may go
 
 
@@ -31,6 +31,7 @@ def carried_over(
     amount: Cells,
     before: Cells,
     after: Cells,
+    whole: Cells,
     faces: tuple[Faces, Faces],
     kept: Bool[Array, "x y z"],
     periodic: tuple[bool, bool, bool],
@@ -40,6 +41,7 @@ def carried_over(
     Args:
         amount: per cell, in the old pores.
         before, after: pore volumes [m³].
+        whole: volumes of the cells [m³].
         faces: open parts of the faces, before and after.
         kept: cells that closed with all that they hold: they keep it.
         periodic: which axes have no ends.
@@ -54,13 +56,14 @@ def carried_over(
     highest = largest_of(c)
     amount = _handed_on(amount, lost, stays, after, old)
     amount = _mixed(amount, before, after, new)
-    return _below_the_highest(amount, highest, after, new)
+    sliver = (after < _SLIVER * whole).astype(after.dtype)
+    return _below_the_highest(amount, highest, after, sliver, new)
 
 
 def _handed_on(amount, lost, stays, after, faces):
     """What is `lost` to some cells, and all in those that close, in those beside."""
+    weights = jnp.where(stays, after, 1e-6 * jnp.max(after))
     for _ in range(_REACH):
-        weights = jnp.where(stays, after, 1e-6 * jnp.max(after))
         amount = amount - lost + _received(lost, weights, faces)
         lost = jnp.where(stays, 0.0, amount)
     # Of what has found nothing, a pocket in between, everything open takes a share.
@@ -88,14 +91,13 @@ def _received(lost, weights, faces):
     return got
 
 
-def _below_the_highest(amount, highest, after, faces):
+def _below_the_highest(amount, highest, after, sliver, faces):
     """Slivers with no more salt per volume than there was anywhere: the rest moves on.
 
     Electrolyte that is squeezed out of a closing pore takes its salt along. Left among
     slivers it would have a potential of its own, which drives currents that no solve
     stands.
     """
-    sliver = (after < _SLIVER * jnp.max(after)).astype(after.dtype)
 
     # Towards where there is room, also along a row of slivers.
     def drawn(pull, _):

@@ -35,15 +35,25 @@ _PASSES = 4  # of spreading to nodes off the wall, one cell each
 
 
 @eqx.filter_jit
-def signed_distance(grid: Grid, values: Nodes, *, sweeps: int = 60) -> Nodes:
+def signed_distance(
+    grid: Grid, values: Nodes, *, slope: Any = None, sweeps: int = 60
+) -> Nodes:
     """Distance [m] to the zero set of `values`, positive where they are.
 
     Exact to second order within some 0.4 `sweeps` cells of the wall, beyond it of the
-    right sign and no smaller than there. 60 sweeps for a level set of any slope, 20 for
-    what was a distance before a small move.
+    right sign and no smaller than there. 60 sweeps for a level set of any slope; 20,
+    and `slope` 1, for what was a distance before a small move.
+
+    Args:
+        values: at the nodes, in any unit.
+        slope: |∇| of the values [unit m⁻¹]; by default its mean along the wall. It
+            begins the search, and says how deep the middle of a narrow neck is.
+        sweeps: of the search, each of 0.45 cells.
     """
-    typical = _typical_slope(grid, values)
-    start = values / jnp.where(typical > 0, typical, 1.0)
+    if slope is None:
+        typical = _typical_slope(grid, values)
+        slope = jnp.where(typical > 0, typical, 1.0)
+    start = values / slope
     axes = [_Crossings(grid, start, axis) for axis in range(3)]
     sense = jnp.sign(start)
     steps = _CFL * _least(*(side for a in axes for side in (a.below, a.above)))
@@ -61,8 +71,8 @@ def signed_distance(grid: Grid, values: Nodes, *, sweeps: int = 60) -> Nodes:
             steeper = jnp.where(below > above, below, above)
             square = square + steeper * steeper
         flat = square <= 0
-        slope = jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, square)))
-        return jnp.where(stands, start, phi - steps * sense * (slope - 1)), None
+        now = jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, square)))
+        return jnp.where(stands, start, phi - steps * sense * (now - 1)), None
 
     found = jax.lax.scan(sweep, start, length=sweeps)[0]
     return _with_ridges(grid, start, found)
@@ -222,7 +232,8 @@ def moved(
     turning = jnp.clip(kappa * thickness, -_MOST_TURNING, _MOST_TURNING)
     # The thickness h of V/A = h (1 + κh/2).
     thickness = 2 * thickness / (1 + jnp.sqrt(1 + 2 * turning))
-    trial = signed_distance(grid, _outside(distance - thickness, core), sweeps=sweeps)
+    trial = _outside(distance - thickness, core)
+    trial = signed_distance(grid, trial, slope=1.0, sweeps=sweeps)
     wanted = pore_volume(grid, distance) - jnp.sum(gained)
     return with_volume(grid, trial, wanted, thickness, core=core)
 

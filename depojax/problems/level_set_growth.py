@@ -498,6 +498,7 @@ def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
         salt,
         old.pore_fraction * volumes,
         new.pore_fraction * volumes,
+        volumes,
         (old.face_transmission, new.face_transmission),
         jnp.pad(closed, [(0, 0), (0, 0), (0, above)]),
         old.grid.periodic,

@@ -12,9 +12,7 @@ chain (XLA 0.10 does not fuse a pad into its readers) and costs nothing; the bar
 `stored` keeps the pad from being simplified away.
 """
 
-import functools
 import math
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from depojax._sums import added
 from depojax._types import Cells, Faces, Scalar, static
 
 Padded = Float[Array, "xp plane"]  # xp = x + 2, plane = (y + 2)(z + 2)
@@ -194,7 +193,7 @@ class FaceStencil(eqx.Module):
         return jax.tree.map(lambda g: g.astype(dtype), self)
 
     def _within(self, parts: Iterable[Array]) -> Rows:
-        return _emptied(_sum(parts), self.periodic, self.shape)
+        return _emptied(added(parts), self.periodic, self.shape)
 
     def _sides(self):
         """Conductances below and above, for each axis."""
@@ -216,14 +215,14 @@ class VoxelStencil(eqx.Module):
         """Σ g u_neighbour, for `u` that vanishes off the phase; meaningless there."""
         around = _pairs(wrapped(u, self.periodic, self.shape), self.shape)
         pairs = zip(self.weights, around, strict=True)
-        return _sum(w * (below + above) for w, (below, above) in pairs)
+        return added(w * (below + above) for w, (below, above) in pairs)
 
     def outflow(self, u: Padded) -> Rows:
         """Σ g (u − u_neighbour)."""
         center, u = rows(u), wrapped(u, self.periodic, self.shape)
         around = zip(self._around(), _pairs(u, self.shape), strict=True)
         pairs = zip(self.weights, around, strict=True)
-        return rows(self.phase) * _sum(
+        return rows(self.phase) * added(
             w * (below * (center - u_below) + above * (center - u_above))
             for w, ((below, above), (u_below, u_above)) in pairs
         )
@@ -231,7 +230,7 @@ class VoxelStencil(eqx.Module):
     def total(self) -> Rows:
         """Σ g of the faces of each cell."""
         pairs = zip(self.weights, self._around(), strict=True)
-        return rows(self.phase) * _sum(
+        return rows(self.phase) * added(
             w * (below + above) for w, (below, above) in pairs
         )
 
@@ -277,7 +276,7 @@ def dissipation(
             yield neighbour(u, axis, 1, shape) - rows(own) + more
 
     parts = zip(slopes(*first), slopes(*second), strict=True)
-    each = _sum(stencil.beside(axis, 1) * a * b for axis, (a, b) in enumerate(parts))
+    each = added(stencil.beside(axis, 1) * a * b for axis, (a, b) in enumerate(parts))
     if any(periodic):
         each = _emptied(each, (False, True, True), shape)
     return total(unfolded(stored(each), shape))
@@ -308,7 +307,3 @@ def _pairs(u: Array, shape: Shape):
 def _only(axis: int, periodic: Periodic) -> Periodic:
     x, y, z = (wraps and a == axis for a, wraps in enumerate(periodic))
     return x, y, z
-
-
-def _sum(parts: Iterable[Array]) -> Array:
-    return functools.reduce(operator.add, parts)

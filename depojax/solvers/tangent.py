@@ -4,7 +4,7 @@ The steps of the run are taken as given, and the tangent of the scheme is propag
 along them, with the event time from the implicit function theorem. The rule is linear
 in the tangents, so reverse mode is its transpose. States are kept every √n steps, and
 both stages of the last √n; what lies between is solved for once more. Known stages make
-the derivative of a step one linear solve per stage. The time of two to four forward
+the derivative of a step one linear solve per stage. The time of two to three forward
 runs (`benchmarks/gradient_cost.py`), O(√n) states of memory.
 """
 

@@ -29,7 +29,8 @@ def carried(amount, before, after, ways, kept=None, periodic=STRAIGHT):
     """`carried_over` of plain arrays; no pocket keeps what it has by default."""
     kept = np.zeros(np.shape(before), bool) if kept is None else kept
     amount, before, after = map(jnp.asarray, (amount, before, after))
-    return carried_over(amount, before, after, ways, jnp.asarray(kept), periodic)
+    whole = jnp.full_like(after, jnp.max(before))
+    return carried_over(amount, before, after, whole, ways, jnp.asarray(kept), periodic)
 
 
 def pores(seed):

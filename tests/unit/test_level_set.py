@@ -77,6 +77,21 @@ def test_distance_of_flat_walls_is_exact(periodic):
     assert np.max(np.abs(found - exact)[near]) < 1e-9 * EDGE
 
 
+@pytest.mark.parametrize("thick", [0.6, 1.4, 2.3])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_middle_of_a_neck_stays_where_it_is(thick, sign):
+    # A round neck, or pore, on a row of nodes: as deep as it is thick, time and again.
+    n, h = 12, EDGE / 12
+    grid = Grid.uniform((n, n, 4), h)
+    x, y, z = grid.node_mesh()
+    exact = sign * (jnp.hypot(x - EDGE / 2, y - EDGE / 2) + 0 * z - thick * h)
+    found = exact
+    for _ in range(5):
+        found = signed_distance(grid, found, slope=1.0, sweeps=20)
+    middle = found[n // 2, n // 2]
+    assert np.allclose(middle, -sign * thick * h, atol=0.02 * h)
+
+
 def test_curvature_of_ball_and_fibre():
     for n, most in ((16, 0.02), (32, 0.01)):
         grid = Grid.uniform((n, n, n), EDGE / n)
