@@ -55,6 +55,15 @@ def forget_programs():
 
 
 @pytest.fixture
+def well_compiled():
+    """All of the compiler's optimisations, for tests that run longer than they compile."""
+    spared = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", spared)
+
+
+@pytest.fixture
 def own_folders(tmp_path, monkeypatch):
     """The working folder and the user's cache are the test's own."""
     monkeypatch.chdir(tmp_path)

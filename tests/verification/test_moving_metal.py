@@ -228,6 +228,7 @@ def test_front_that_takes_all_it_meets(supply, width):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("well_compiled")
 def test_wire_that_takes_all_it_meets():
     # MB1, cylinder, S = 1/2: r² = 4λ²D t + what the start has left. A quarter of a wire
     # grows from a radius of 2.5 cells to 15; the layer before it is then ten cells.
