@@ -1,10 +1,14 @@
 """A resolved fibre mat that is plated until a pore closes.
 
-    python benchmarks/filling.py              64 × 64 × 64 cells; many minutes
-    python benchmarks/filling.py --cells 16   small
+    python benchmarks/filling.py              64 × 64 × 64 cells; five minutes
+    python benchmarks/filling.py --cells 24   small: a minute
+
+A pore counts as closed from a share of 1e-5 of them on; with `--closed 0.01` the mat goes
+on to fill for a long while.
 
 Every window solves the coupled cell in the pores as they are, moves the wall by what
-was plated, and cuts the cells anew.
+was plated, and cuts the cells anew. Time steps of a tolerance of 1e-3 are enough beside
+windows of 5 %: at 24³ cells the pore closes within 4e-7 of the time that 1e-4 gives.
 """
 
 import argparse
@@ -21,21 +25,25 @@ def main() -> None:
     """Print how the mat fills, what it took, and what is kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cells", type=int, default=64, help="along each side")
-    parser.add_argument("--current", type=float, default=100.0, help="[A m-2]")
+    parser.add_argument("--exchange", type=float, default=3.0, help="i0 [A m-2]")
+    parser.add_argument("--current", type=float, default=20.0, help="[A m-2]")
     parser.add_argument("--change", type=float, default=0.05, help="of a window")
-    parser.add_argument("--closed", type=float, default=0.01, help="share that ends it")
+    parser.add_argument("--tolerance", type=float, default=1e-3, help="of time steps")
+    parser.add_argument("--closed", type=float, default=1e-5, help="share that ends it")
     parser.add_argument("--note", default="", help="words for the header")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print_machine(options.note)
-    cell = mat(options.cells)
+    cell = mat(options.cells, options.exchange)
     step = dj.Galvanostatic(options.current, time=1e6)
     growth = dj.LevelSetGrowth(closed=options.closed)
-    windows = dj.Windows(options.change)
+    settings = {
+        "growth": growth,
+        "windows": dj.Windows(options.change),
+        "steps": dj.Steps(options.tolerance),
+    }
     begun = time.process_time()
-    seconds, run = timed(
-        lambda: dj.plate(cell, step, growth=growth, windows=windows, throw=False)
-    )
+    seconds, run = timed(lambda: dj.plate(cell, step, **settings, throw=False))
     spent = time.process_time() - begun
     print(f"\ncells                 {cell.grid.shape}")
     print(f"wall time             {seconds:.1f} s, compilation included")
@@ -53,10 +61,10 @@ def main() -> None:
     print(f"peak memory           {peak_memory():.2f} GB")
 
 
-def mat(n: int) -> dj.Cell:
-    """A mat of n³ cells and its separator."""
+def mat(n: int, exchange: float) -> dj.Cell:
+    """A mat of n³ cells and its separator; i₀ [A m⁻²]."""
     host = dj.fibre_mat((n, n, n), 2e-6, porosity=0.85, fibre_diameter=1.2e-5, key=3)
-    kinetics = dj.ButlerVolmer(30.0)
+    kinetics = dj.ButlerVolmer(exchange)
     return dj.Cell(
         host,
         dj.ConcentratedElectrolyte(dj.electrolytes.lipf6_ec_emc, 1000.0),

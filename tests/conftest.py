@@ -56,7 +56,7 @@ def forget_programs():
 
 @pytest.fixture
 def well_compiled():
-    """All of the compiler's optimisations, for tests that run longer than they compile."""
+    """All of the compiler's optimisations: for tests that mostly run."""
     spared = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", False)
     yield

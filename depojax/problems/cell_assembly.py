@@ -25,8 +25,10 @@ _FAST = 1e8  # i₀ of an electrode without overpotential [A m-2]
 _PARTS = 16  # of all cells, by which the number of reacting ones is told
 
 
-def reacting_places(cell: Cell) -> int | None:
+def reacting_places(cell: Cell, spare: float = 0.0) -> int | None:
     """How many cells hold metal, rounded up; None where that is most of them.
+
+    `spare`: room for so many more, relative, where the metal will grow.
 
     Kinetics cost more than all else in a cell: they are found where there is metal.
     The number changes the program, so it is known outside of transformations only.
@@ -35,7 +37,7 @@ def reacting_places(cell: Cell) -> int | None:
     if area is None:
         return None
     step = max(math.prod(cell.grid.shape) // _PARTS, 1)
-    places = step * math.ceil(np.count_nonzero(area) / step)
+    places = step * math.ceil((1 + spare) * np.count_nonzero(area) / step)
     return places if places <= _PARTS // 2 * step else None
 
 

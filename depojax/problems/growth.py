@@ -6,7 +6,7 @@ them; `HomogenisedGrowth` fills hosts that are known by their averages.
 """
 
 import abc
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -49,6 +49,10 @@ class AbstractGrowth(eqx.Module):
     called outside of compiled programs (compile inside where it pays), but under
     `jax.grad` and `jax.jvp` with traced numbers.
     """
+
+    # By what share of a window salt is moved later than metal grew. Salt that is moved
+    # at the end of a window comes half of it late, on average; that of the middle not.
+    late: ClassVar[float] = 0.0
 
     @abc.abstractmethod
     def check(self, cell: Cell) -> None:

@@ -10,7 +10,7 @@ electrolyte; metal that nothing connects to the collector is dead until it is re
 again.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -95,6 +95,8 @@ class LevelSetGrowth(AbstractGrowth):
 
     Raises `ValueError` for numbers outside of their range.
     """
+
+    late: ClassVar[float] = 0.5
 
     density_factor: Scalar  # ρ [-]
     closed: Scalar  # [-]

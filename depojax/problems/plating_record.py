@@ -117,10 +117,14 @@ class WindowRecord:
         began: float,
         *,
         opens: bool,
+        damped: bool,
         voltage: Scalar,
         scaffold: Scaffold,
     ) -> float | None:
-        """One more window, of step `index`; its longest time step, if that is known.
+        """One more window, of step `index`; a time step for the next to begin with.
+
+        That is its longest one, the first but one where the first was `damped`; None
+        where there is none to know.
 
         Args:
             began: time of the run when the window did [s].
@@ -144,7 +148,8 @@ class WindowRecord:
         self.profiles.append(known(layer_means(scaffold)))
         if steps <= 2:
             return None
-        return float(np.max(np.diff(history.time[1 : steps + 1])))
+        taken = np.diff(history.time[1 : steps + 1])
+        return float(taken[0] if damped else np.max(taken))
 
     def fields(self, concentration: Scalar, layers: int) -> dict[str, Any]:
         """As a `Plating` has them; c₀ [mol m⁻³] is the unit of the one at the wall."""

@@ -43,6 +43,7 @@ from depojax.problems.simulate import (
     step_bar,
     with_first_step,
 )
+from depojax.problems.waveforms import Constant
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Steps
 
@@ -51,6 +52,8 @@ _RETRY = 2.0  # a window that changed so much more than it should is run again
 _AIM = 0.9  # of the change that is allowed
 _CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
+_SPARE = 0.1  # room for places that react, beyond those there are
+_DAMPED = 0.04  # of the time that what was booked late took to come
 _SHORTEST, _LONGEST = 1e-6, 1e12  # windows [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 
@@ -82,7 +85,7 @@ class PlatingRun:
         self.closure: tuple[Any, Any] | None = None
         self.result: RESULTS = RESULTS.successful
         self.kept_at = clock.monotonic()
-        self.longest_step: Any = None  # in the last window [s]
+        self.step_size: Any = None  # for the next window to begin with [s]
         self.stored: Any = 0.0  # charge of double layers per footprint [C m-2]
         self.squeezed: Any = 0.0  # salt out of the top, with its electrolyte [m³ of c₀]
 
@@ -137,7 +140,7 @@ class PlatingRun:
         self.charge_before, self.dead_before = position.charge, position.dead
         self.film_before = position.film
         self.next_length = float(known(position.length))
-        self.longest_step = float(known(position.longest_step)) or None
+        self.step_size = float(known(position.step_size)) or None
         self.last_gain = position.gain
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
         self.stored = position.stored
@@ -157,7 +160,7 @@ class PlatingRun:
         takes long to compile: it only ever grows."""
         needed = reacting_places(here)
         if self.places is not None and (needed is None or needed > self.places):
-            self.places = needed
+            self.places = reacting_places(here, spare=_SPARE)
         return self.places
 
     def _dead_charge(self) -> Scalar:
@@ -267,12 +270,15 @@ class PlatingRun:
         span = jnp.asarray(length, self.since.dtype)
         charging = None if self.nuclei is None else (self.capacitance, span)
         places, left = self._places(here), growth.left(cell, self.metal)
-        model, state, _ = opened(
-            here, places, left, salt, self.state, self.nuclei, charging
-        )
+        late = self._late()
+        model, state, salt = opened(
+            here, places, left, salt, self.state, self.nuclei, charging,
+            None if late is None else (late, self.model.in_pore),
+        )  # fmt: skip
         began = (self.since, self.charge_before)
         growing, steps = self._growing(plain), self._steps(model)
-        window = run_window(model, state, plain, began, growing, span, steps)
+        damping = None if late is None else self._damping(plain, late)
+        window = run_window(model, state, plain, began, growing, span, steps, damping)
         # What a pocket has enclosed is no part of the model and stays.
         wet = model.pore_volume > 0
         window = eqx.tree_at(
@@ -300,9 +306,25 @@ class PlatingRun:
                 self.surface_loss, growth, cell, metal, nuclei, window.gain,
                 self.surface,
             )  # fmt: skip
-        self._take_in(model, window, metal, here)
+        self._take_in(model, window, metal, here, damped=damping is not None)
         self.squeezed, self.nuclei = squeezed, nuclei
         return window, facts
+
+    def _late(self) -> Scalar | None:
+        """By how much the salt comes late that the last window's growth moved [s]."""
+        share = self.growth.late
+        if share == 0:
+            return None
+        nothing = jnp.zeros_like(self.since)
+        return nothing if self.last_gain is None else share * self.last_gain.duration
+
+    def _damping(self, plain: PlainStep, late: Scalar) -> Scalar:
+        """How long the first step of a window may be [s].
+
+        What a drive does is followed at once, and seen.
+        """
+        goes_on = float(known(self.since)) > 0 and isinstance(plain.drive, Constant)
+        return _DAMPED * late if goes_on else jnp.zeros_like(late)
 
     def _on_nuclei(self, gain: Gain) -> Gain:
         """What was plated where there are nuclei; a bare place only charges."""
@@ -344,26 +366,29 @@ class PlatingRun:
 
     def _steps(self, model) -> Steps:
         chosen = [self.windows.fixed, self.steps.fixed, self.steps.first_step]
-        if self.longest_step is None or any(given is not None for given in chosen):
+        if self.step_size is None or any(given is not None for given in chosen):
             return with_first_step(self.steps, model)
         return eqx.tree_at(
             lambda s: s.first_step,
             self.steps,
-            jnp.asarray(self.longest_step, model.pore_volume.dtype),
+            jnp.asarray(self.step_size, model.pore_volume.dtype),
             is_leaf=lambda x: x is None,
         )
 
-    def _take_in(self, model, window: Window, metal, here: Cell) -> None:
+    def _take_in(
+        self, model, window: Window, metal, here: Cell, *, damped: bool
+    ) -> None:
         run, first = window.run, self.since
-        longest = self.windows_seen.add(
+        size = self.windows_seen.add(
             window,
             self.index,
             began=float(known(self._now())),
             opens=float(known(first)) == 0,
+            damped=damped and float(known(first)) > 0,
             voltage=run.state.fields.collector * model.thermal_voltage,
             scaffold=self.growth.cell(self.cell, metal).scaffold,
         )
-        self.longest_step = self.longest_step if longest is None else longest
+        self.step_size = self.step_size if size is None else size
         self.metal, self.state, self.salt = metal, run.state, window.salt
         self.model, self.here = model, here
         if float(known(window.facts)[0]) > 0:
@@ -476,7 +501,7 @@ class PlatingRun:
             dead=self.dead_before,
             film=self.film_before,
             length=jnp.asarray(self.next_length, float),
-            longest_step=jnp.asarray(self.longest_step or 0.0, float),
+            step_size=jnp.asarray(self.step_size or 0.0, float),
             gain=self.last_gain,
             salt=self.salt_at_first,
             squeezed=jnp.asarray(squeezed, float),

@@ -25,7 +25,7 @@ class Position(eqx.Module):
     dead: Scalar  # metal that was dead then [C m-2]
     film: Scalar  # that films on new surface had taken then [C m-2]
     length: Scalar  # of the next window [s]
-    longest_step: Scalar  # of the time steps of the last one, 0 before it [s]
+    step_size: Scalar  # for it to begin with, 0 where that is not known [s]
     gain: Gain | None  # of the last window of the step
     salt: Scalar  # at first [m³ of c₀]
     squeezed: Scalar  # out of the top since then [m³ of c₀]

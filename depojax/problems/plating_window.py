@@ -10,7 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from depojax._checks import check_fraction, check_integer, check_range
 from depojax._compile import compiled_quickly
@@ -23,6 +23,7 @@ from depojax.problems.cell_assembly import cell_model, over_host
 from depojax.problems.cell_model import CellModel, Surface
 from depojax.problems.coupled import CellState, CoupledBalance, at_rest
 from depojax.problems.growth import AbstractGrowth, Gain
+from depojax.problems.late_salt import spread_late
 from depojax.problems.simulate import BARE, REST, PlainStep
 from depojax.problems.until import Until
 from depojax.problems.voltage import overpotentials
@@ -101,6 +102,11 @@ class WindowBalance(CoupledBalance):
 
     since: Any = 0.0  # time of the step when the window begins [s]
     growing: Growing | None = None
+    damping: Any = None  # how long the first step may be [s]
+
+    @property
+    def damping_time(self):
+        return self.damping
 
     def imposed(self, t) -> Scalar:
         """J or V at a time of the window."""
@@ -147,11 +153,14 @@ def opened(
     before: CellState | None,
     nuclei: MeanNuclei | None = None,
     charging: tuple[Scalar, Scalar] | None = None,
+    late: tuple[Scalar, Bool[Array, "x y z"]] | None = None,
 ) -> tuple[CellModel, CellState, Cells]:
     """The discrete cell of a window, where it begins, and its salt [m³ of c₀].
 
-    Salt is kept: c = n/V of what the pores hold now. Where there are `nuclei`, only
-    they react; `charging` is C of the double layer [F m⁻²] and the window's length [s].
+    Salt is kept: c = n/V of what the pores hold now. With `late`, a time [s] and where
+    there was a pore before, what changed has spread for so long, see `spread_late`.
+    Where there are `nuclei`, only they react; `charging` is C of the double layer
+    [F m⁻²] and the window's length [s].
     """
     model = cell_model(cell, places)
     host, floor = (
@@ -169,6 +178,10 @@ def opened(
         return model, state, model.pore_volume * state.fields.c
     volume = model.pore_volume
     c = jnp.where(volume > 0, salt / jnp.where(volume > 0, volume, 1.0), 1.0)
+    if late is not None:
+        duration, was_pore = late
+        c = spread_late(model, jnp.where(was_pore, before.fields.c, c), c, duration)
+        salt = jnp.where(volume > 0, volume * c, salt)
     fields = eqx.tree_at(lambda f: f.c, before.fields, c)
     state = eqx.tree_at(
         lambda s: (s.fields, s.reactions, s.charge, s.use),
@@ -225,9 +238,11 @@ def run_window(
     growing: Growing | None,
     length: Scalar,
     steps: Steps,
+    damping: Scalar | None = None,
 ) -> Window:
     """Run for `length` [s], or to the first stop. `began`: time and charge of the step.
 
+    `damping`: how long the first step may be [s], where geometry has just moved.
     An imposed current that strips ends where no metal is left.
     """
     since, charge = began
@@ -242,6 +257,7 @@ def run_window(
         charge,
         since=since,
         growing=growing,
+        damping=damping,
     )
     first = step.drive.value(since)
     bare = step.by_current & (first < 0) & (left <= BARE)

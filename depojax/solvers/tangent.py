@@ -19,6 +19,7 @@ from depojax._types import Scalar
 from depojax.solvers.tr_bdf2 import AbstractBalance, State, take_step
 from depojax.solvers.trees import chosen, plus
 
+_SMALL = 2**24  # bytes of stages that may be kept
 _SKIPPED = 8  # steps that the tangent pass skips at once
 
 
@@ -27,6 +28,7 @@ class Trail(eqx.Module):
 
     times: Float[Array, "steps"]
     sizes: Float[Array, "steps"]
+    damped: Bool[Array, "steps"]
     chunk_states: State | None  # before every chunk
     stages: State | None  # of the steps last taken, by their place in a chunk
     last_state: State  # before the last step
@@ -35,7 +37,7 @@ class Trail(eqx.Module):
 def begin_trail(y0: State, max_steps: int, *, keep_states: bool) -> Trail:
     """The trail before the first step; without states it serves no derivative."""
     empty = jnp.zeros(max_steps, jax.tree.leaves(y0)[0].dtype)
-    chunk = _chunk(max_steps)
+    chunk = _chunk(max_steps, y0)
 
     def room(*sizes: int) -> State | None:
         # Filled with y0: what no step has written is a state too, whatever reads it.
@@ -43,7 +45,9 @@ def begin_trail(y0: State, max_steps: int, *, keep_states: bool) -> Trail:
             return None
         return jax.tree.map(lambda y: jnp.broadcast_to(y, (*sizes, *y.shape)), y0)
 
-    return Trail(empty, empty, room(max_steps // chunk + 1), room(chunk, 2), y0)
+    never = jnp.zeros(max_steps, bool)
+    states, stages = room(max_steps // chunk + 1), room(chunk, 2)
+    return Trail(empty, empty, never, states, stages, y0)
 
 
 def keep_step(
@@ -53,11 +57,12 @@ def keep_step(
     t: Scalar,
     y: State,
     dt: Scalar,
+    damped: Bool[Array, ""],
     stages: State,
 ) -> Trail:
     """Note an accepted step from `y`: its stages, and `y` where a chunk begins."""
     max_steps = trail.times.shape[0]
-    chunk = _chunk(max_steps)
+    chunk = _chunk(max_steps, y)
     nowhere = max_steps + 1  # beyond the end of every array: dropped
 
     def put(kept, slot, value):
@@ -74,14 +79,18 @@ def keep_step(
     return Trail(
         put(trail.times, index, t),
         put(trail.sizes, index, dt),
+        put(trail.damped, index, damped),
         chunk_states,
         last_stages,
         chosen(accept, y, trail.last_state),
     )
 
 
-def _chunk(max_steps: int) -> int:
-    return max(1, math.isqrt(max_steps))
+def _chunk(max_steps: int, y: State) -> int:
+    """√n steps, or four times as many while their stages are small."""
+    root = max(1, math.isqrt(max_steps))
+    size = 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(y))
+    return 4 * root if 4 * root * size <= _SMALL else root
 
 
 def tangent(
@@ -98,7 +107,7 @@ def tangent(
     `t_balance` and `t_y0` are the tangents of `balance` and `y0`, None for zero.
     """
     n = trail.sizes.shape[0]
-    chunk = _chunk(n)
+    chunk = _chunk(n, y0)
     pieces = n // chunk + 1
 
     def in_chunks(values):
@@ -107,16 +116,17 @@ def tangent(
     index = jnp.arange(n, dtype=steps.dtype)
     regular = index < steps - 1  # the last one comes apart
     sizes = in_chunks(jnp.where(regular, trail.sizes, 0.0))
-    times = in_chunks(trail.times)
+    times, damped = in_chunks(trail.times), in_chunks(trail.damped)
 
     def solved(y, piece):
         """The states at the start and in the stages of every step of a chunk."""
 
         def one(y, step):
-            t, dt = step
+            t, dt, damped = step
 
             def stages():
-                return take_step(balance.during(t, dt), t, y, dt).stages
+                held = balance.during(t, dt)
+                return take_step(held, t, y, dt, damped=damped).stages
 
             taken = jax.lax.cond(dt > 0, stages, lambda: jax.tree.map(_twice, y))
             return jax.tree.map(_second, taken), (y, taken)
@@ -124,10 +134,11 @@ def tangent(
         return jax.lax.scan(one, y, piece)[1]
 
     def through_step(t_y, known):
-        t, dt, y, stages = known
+        t, dt, damped, y, stages = known
 
         def advance(balance, y):
-            return take_step(balance.during(t, dt), t, y, dt, stages).state
+            held = balance.during(t, dt)
+            return take_step(held, t, y, dt, stages, damped=damped).state
 
         return _dense(*eqx.filter_jvp(advance, (balance, y), (t_balance, t_y)))
 
@@ -138,16 +149,17 @@ def tangent(
         return starts, trail.stages
 
     def through_chunk(t_y, piece):
-        y, times, sizes, ends = piece
-        found = jax.lax.cond(ends, lambda: kept(y), lambda: solved(y, (times, sizes)))
+        y, *steps, ends = piece
+        found = jax.lax.cond(ends, lambda: kept(y), lambda: solved(y, tuple(steps)))
         starts, stages = jax.lax.stop_gradient(found)
-        known = (times, sizes, starts, stages)
+        known = (*steps, starts, stages)
+        sizes = steps[1]
         return _scan_taken(through_step, t_y, known, sizes > 0)
 
     t_y0 = _dense(y0, t_y0)
     last = jnp.maximum(steps - 1, 0)
     ends = jnp.arange(pieces, dtype=last.dtype) == last // chunk
-    chunks = (trail.chunk_states, times, sizes, ends)
+    chunks = (trail.chunk_states, times, sizes, damped, ends)
     t_y = _scan_taken(through_chunk, t_y0, chunks, sizes[:, 0] > 0)
 
     # The last step, whose length the event decides:  g(t + dt, y(dt)) = 0.
@@ -156,10 +168,11 @@ def tangent(
     t, dt = trail.times[last], jnp.where(took, trail.sizes[last], 1.0)
 
     stages = jax.tree.map(lambda both: both[last % chunk], trail.stages)
+    damps = trail.damped[last]
 
     def last_step(balance, y, dt):
         held = balance.during(t, dt)
-        state = take_step(held, t, y, dt, stages).state
+        state = take_step(held, t, y, dt, stages, damped=damps).state
         return state, held.event(t + dt, state)
 
     moved, g_moved = _dense(

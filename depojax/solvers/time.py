@@ -156,6 +156,7 @@ class _Plan(NamedTuple):
     ladder: Scalar  # the step of the rung it is on
     room: Scalar  # up to the next switch
     regular: Scalar  # the step that would be taken if there were no event
+    damped: Bool[Array, ""]  # the first step after a jump
     rooting: Bool[Array, ""]  # it looks for the event
     open_ended: Bool[Array, ""]  # which no attempt has passed yet
     aims: Bool[Array, ""]  # it begins to look for it
@@ -240,7 +241,7 @@ class _March:
         plan = self._plan(state)
         dt = plan.dt
         held = self.balance.during(t, dt)
-        step = take_step(held, t, y, dt, pace=state["pace"])
+        step = take_step(held, t, y, dt, pace=state["pace"], damped=plan.damped)
         new = step.state
         verdict = self._judged(state, plan, held, step)
         accept, fine = verdict.accept, verdict.fine
@@ -277,7 +278,9 @@ class _March:
             "event_found": verdict.at_event,
             "history": history,
             "memory": memory,
-            "trail": keep_step(state["trail"], accept, index, t, y, dt, step.stages),
+            "trail": keep_step(
+                state["trail"], accept, index, t, y, dt, plan.damped, step.stages
+            ),
             "result": result,
             "done": ended | (result != RESULTS.successful),
             "g": jnp.where(accept, verdict.g, state["g"]),
@@ -294,8 +297,11 @@ class _March:
         regular = jnp.minimum(ladder, room)
         # A sliver of a step left before a switch would be lost in round-off.
         regular = jnp.where(room - regular < 1e-3 * regular, room, regular)
+        damped = jnp.asarray(False)
         if self.settling is not None:
-            regular = jnp.where(jumped, jnp.minimum(self.settling, room), regular)
+            damped = jumped
+            first = self._settles_in(self.settling, state["attempts"])
+            regular = jnp.where(jumped, jnp.minimum(first, room), regular)
         # Beyond an event a step may have no solution: one in sight is walked up to.
         falls = state["fall"] > 0
         seen = state["g"] / jnp.where(falls, state["fall"], 1.0)
@@ -307,10 +313,22 @@ class _March:
             ladder=ladder,
             room=room,
             regular=regular,
+            damped=damped,
             rooting=state["rooting"] | aims,
             open_ended=state["open_ended"] | aims,
             aims=aims,
         )
+
+    def _settles_in(self, settling: Scalar, attempts: Int[Array, ""]) -> Scalar:
+        """How long a step after a jump is: longer in the first try of a run."""
+        longest = self.balance.damping_time
+        if longest is None:
+            return settling
+        return jnp.where(attempts == 0, jnp.maximum(longest, settling), settling)
+
+    def _is_instant(self, dt: Scalar) -> Bool[Array, ""]:
+        """Whether a step after a jump is as short as it can be."""
+        return dt <= (0.0 if self.settling is None else self.settling)
 
     def _judged(self, state, plan: _Plan, held: AbstractBalance, step) -> _Verdict:
         t, y, dt, rooting = state["t"], state["y"], plan.dt, plan.rooting
@@ -326,7 +344,9 @@ class _March:
         jumped = state["jumped"] & (self.settling is not None)
         # What is stored waits for what follows a jump, however fast it will move.
         within = within | jumped
-        fine = finite & good & (within | rooting)
+        # An event is not looked for in a step that damps: it is tried again, shorter.
+        hidden = jumped & (g <= 0) & ~self._is_instant(dt)
+        fine = finite & good & (within | rooting) & ~hidden
         crossed = fine & (g <= 0) & ~jumped
         near = jnp.abs(g) <= self.event_tolerance
         # Out of tries: round-off keeps the event function from coming closer.
@@ -375,7 +395,8 @@ class _March:
         vanishing = jnp.maximum(1e-12 * self.unit, eps * state["t"])
         too_small = ~verdict.accept & ~plan.rooting & (plan.dt <= vanishing)
         if self.settling is not None:
-            too_small = too_small | (~verdict.fine & state["jumped"])
+            instant = self._is_instant(plan.dt)
+            too_small = too_small | (~verdict.fine & state["jumped"] & instant)
         unsolved, lost = too_small & ~verdict.good, too_small & ~verdict.finite
         result = RESULTS.where(too_small, RESULTS.step_too_small, state["result"])
         result = RESULTS.where(unsolved, self.balance.failure, result)

@@ -11,6 +11,10 @@ doi:10.1016/0168-9274(95)00115-8:
 with their embedded third-order error estimate, damped by (m' − d Δt F')⁻¹ so that stiff
 cells do not dictate the step.
 
+The first step after a jump is two of backward Euler, of γ Δt and (1 − γ) Δt: they damp
+what the jump left out of balance, where a trapezoid would throw it to the other side
+(Rannacher, Numer. Math. 43 (1984) 309, doi:10.1007/BF01390130).
+
 Step sizes sit on a ladder, unit × 2^(k/4): a small change of a parameter leaves every
 step where it was, and the run is as smooth in its parameters as the scheme itself.
 """
@@ -102,6 +106,14 @@ class AbstractBalance(eqx.Module):
         return jnp.full_like(t, jnp.inf)
 
     @property
+    def damping_time(self) -> Scalar | None:
+        """How long a run's first step may be at most, if longer than the next [s].
+
+        For balances that begin out of balance, with what shall be damped and not seen.
+        """
+        return None
+
+    @property
     def settling_time(self) -> Scalar | None:
         """How long the first step after a jump of the forcing takes [s].
 
@@ -170,42 +182,55 @@ def take_step(
     dt: Scalar,
     known_stages: State | None = None,
     pace: "Pace | None" = None,
+    damped: Bool[Array, ""] | bool = False,
 ) -> Step:
     """One TR-BDF2 step. Stages that are known already are followed, not solved for.
 
-    What `pace` says of the way ahead is where the solves begin.
+    What `pace` says of the way ahead is where the solves begin. A `damped` step is two
+    of backward Euler.
     """
     m0, f0 = balance.storage(y), balance.rate(t, y)
     e0 = balance.exchange(t, y, f0)
+    damped = jnp.asarray(damped)
+
+    def of(trapezoid, euler):
+        both = jnp.asarray([trapezoid, euler], dt.dtype)
+        return jnp.where(damped, both[1], both[0])
+
+    onto_first, onto_second = of(_D, 0.0), of((_W, _W), (0.0, _GAMMA))
 
     def stage(carry, now):
         slope, guess = carry
-        c, known, ahead = now
+        c, d, known, ahead = now
         at, start = t + c * dt, plus(m0, dt, slope)
         if ahead is not None:
             trusted, slopes = ahead
             guess = chosen(trusted, plus(y, c * dt, slopes), guess)
         if known is None:
-            new, good, count = balance.solve_stage(at, start, _D * dt, guess)
+            new, good, count = balance.solve_stage(at, start, d * dt, guess)
         else:
-            new = balance.follow_stage(at, start, _D * dt, known)
+            new = balance.follow_stage(at, start, d * dt, known)
             good, count = jnp.asarray(True), balance.uncounted()
         f = balance.rate(at, new)
         # After the first stage: both the slope and a linear guess for the second.
-        onward = (scaled(_W, plus(f0, 1, f)), jax.tree.map(_extrapolated, y, new))
+        u, v = onto_second
+        slope = plus(scaled(u, f0), v, f)
+        onward = (slope, chosen(damped, new, jax.tree.map(_extrapolated, y, new)))
         return onward, (new, f, balance.exchange(at, new, f), good, count)
 
     stages = jnp.asarray(STAGES, dt.dtype)
+    implicit = of((_D, _D), (_GAMMA, 1 - _GAMMA))
     ahead = None
     if pace is not None:
         first = jnp.asarray(True)
         ahead = (jnp.stack([first, pace.by_same_step]), pace.slopes)
     _, (states, rates, exchanges, good, counts) = jax.lax.scan(
-        stage, (scaled(_D, f0), y), (stages, known_stages, ahead)
+        stage, (scaled(onto_first, f0), y), (stages, implicit, known_stages, ahead)
     )
     a, b, c = _ERROR
     error = jax.tree.map(lambda f0, f: dt * (a * f0 + b * f[0] + c * f[1]), f0, rates)
-    exchanged = dt * (_W * (e0 + exchanges[0]) + _D * exchanges[1])
+    u, v = onto_second
+    exchanged = dt * (u * e0 + v * exchanges[0] + implicit[1] * exchanges[1])
     return Step(states, error, exchanged, jnp.all(good), jnp.sum(counts, 0))
 
 

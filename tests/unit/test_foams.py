@@ -65,7 +65,7 @@ def distance_to_edges(points, sites, shape):
 @pytest.mark.parametrize(
     ("skeleton", "disorder", "diameter"),
     [
-        ("kelvin", None, 12.0),
+        pytest.param("kelvin", None, 12.0, marks=pytest.mark.slow),
         ("voronoi", 0.0, 12.0),
         ("voronoi", 0.3, 12.0),
         ("voronoi", 0.3, (9.0, 15.0)),
@@ -108,7 +108,9 @@ def test_kelvin_struts_have_the_edge_length_of_truncated_octahedra():
     assert 2 * thin - thick == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("skeleton", ["kelvin", "voronoi"])
+@pytest.mark.parametrize(
+    "skeleton", [pytest.param("kelvin", marks=pytest.mark.slow), "voronoi"]
+)
 def test_area_is_the_derivative_of_the_solid_volume(skeleton):
     grid, diameter, _, field = distance((40, 40, 40), 28.0, skeleton)
     radius = 2.5

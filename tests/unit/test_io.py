@@ -123,6 +123,7 @@ def test_round_trip_of_awkward_solutions(tmp_path):
         check_same(part, io.load(tmp_path / "part.nc"))
 
 
+@pytest.mark.slow
 def test_round_trip_in_float32(tmp_path, solution):
     def low(leaf):
         return leaf.astype(jnp.float32) if leaf.dtype == jnp.float64 else leaf

@@ -36,6 +36,7 @@ PLAIN = {
     "two electrons": lambda h: np.expm1(-1.5 * h) - np.expm1(0.5 * h),
     "zeroth order": lambda h: -2 * np.sinh(h / 2),
 }
+COSTLY_IN_FLOAT32 = {"asymmetric", "chidsey"}  # to compile
 each_law = pytest.mark.parametrize("name", sorted(LAWS))
 
 
@@ -443,7 +444,13 @@ def test_vmap_jit_and_shapes():
     )
 
 
-@each_law
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in COSTLY_IN_FLOAT32))
+        for name in sorted(LAWS)
+    ],
+)
 def test_float32(name):
     cases = [jnp.asarray(a) for a in sample(400, seed=2)]
     if name == "tafel":

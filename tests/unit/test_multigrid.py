@@ -85,7 +85,13 @@ def test_closed_domain_in_the_mean_free_space(name):
     np.testing.assert_allclose(jnp.mean(u) / jnp.max(u), 0.0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["odd", "stretched", "periodic"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "odd",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("stretched", "periodic")),
+    ],
+)
 def test_cycle_is_symmetric_and_positive(name):
     """⟨u, B v⟩ = ⟨B u, v⟩ and ⟨u, B u⟩ > 0, or conjugate gradients would break."""
     operator, hierarchy, _ = scene(GRIDS[name], shift=1e10, conditions=TOP)

@@ -107,7 +107,14 @@ def test_graded_array_is_denser_where_asked():
 
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize(
-    "arguments", [{"radius": 8.05 * um}, {"solid_fraction": 0.4}, {"period": 20.3 * um}]
+    "arguments",
+    [
+        {"solid_fraction": 0.4},
+        *(
+            pytest.param(arguments, marks=pytest.mark.slow)
+            for arguments in ({"radius": 8.05 * um}, {"period": 20.3 * um})
+        ),
+    ],
 )
 def test_array_derivatives(monkeypatch, lattice, arguments):
     monkeypatch.setattr(Scaffold, "from_levelset", lambda values, grid: values)

@@ -142,6 +142,82 @@ def test_stiff_relaxation_is_not_followed_for_ever():
     assert found.steps < 150
 
 
+class OutOfBalance(Decay):
+    """Two decays; what begins out of balance shall be damped in the first step."""
+
+    damping: Scalar | None = quantity(default=None)
+    shortest: Scalar = quantity(default=1.0)  # a first stage that has a solution
+
+    def solve_stage(self, t, known, a, guess):
+        y, _, count = super().solve_stage(t, known, a, guess)
+        return y, (t - a > 1e-12) | (a <= self.shortest), count
+
+    @property
+    def damping_time(self):
+        return self.damping
+
+    @property
+    def settling_time(self):
+        return jnp.asarray(1e-9)
+
+
+FAST_AND_SLOW = jnp.asarray([1e5, 1.0])
+
+
+def both_decay(damping, shortest=1.0, end=1.0, speeds=FAST_AND_SLOW):
+    balance = OutOfBalance(speeds, damping=jnp.asarray(damping), shortest=shortest)
+    begun = jnp.asarray([1.0, 1.0])
+    run = eqx.filter_jit(integrate)(balance, begun, jnp.asarray(end), Steps(1e-5))
+    assert run.result == RESULTS.successful
+    return run
+
+
+def test_first_step_damps_what_is_out_of_balance():
+    seen, damped = both_decay(0.0), both_decay(1e-3)
+    # Two steps of backward Euler: of the fast decay almost nothing is left.
+    first = damped.history
+    assert float(first.time[1]) == 1e-3
+    assert int(damped.steps) < 0.6 * int(seen.steps)
+    for run in (seen, damped):
+        np.testing.assert_allclose(run.state, [0, np.exp(-1)], atol=2e-4)
+        np.testing.assert_allclose(
+            jnp.sum(run.state) - 2.0, run.exchanged, rtol=1e-12, atol=1e-12
+        )
+
+
+def test_first_step_is_two_of_backward_euler():
+    run = both_decay(0.3, end=0.3)
+    g = 2 - np.sqrt(2)
+    steps = 0.3 * np.asarray([g, 1 - g])
+    exact = [np.prod(1 / (1 + steps * speed)) for speed in FAST_AND_SLOW]
+    np.testing.assert_allclose(run.state, exact, rtol=1e-10)
+
+
+def test_first_step_is_instant_where_it_has_no_solution():
+    run = both_decay(1e-3, shortest=1e-5)
+    assert float(run.history.time[1]) == 1e-9
+
+
+def test_event_within_the_first_step_is_found():
+    balance = OutOfBalance(jnp.asarray([30.0, 1.0]), level=0.5, damping=ONE)
+    steps = Steps(1e-6, first_step=1e-3)
+    found = eqx.filter_jit(integrate)(balance, jnp.ones(2), ONE, steps)
+    assert found.event_found
+    np.testing.assert_allclose(found.time, np.log(2) / 30, rtol=1e-4)
+
+
+def test_derivative_through_a_damped_step():
+    def ends(logs):
+        return both_decay(1e-2, speeds=jnp.exp(logs)).state
+
+    logs = jnp.log(jnp.asarray([30.0, 1.0]))
+    reverse, forward = jax.jacrev(ends)(logs), jax.jacfwd(ends)(logs)
+    np.testing.assert_allclose(reverse, forward, rtol=1e-12)
+    h = 1e-5
+    across = [(ends(logs + h * e) - ends(logs - h * e)) / (2 * h) for e in np.eye(2)]
+    np.testing.assert_allclose(forward, np.transpose(across), rtol=1e-6, atol=1e-12)
+
+
 def event_time(logs):
     balance = Decay(jnp.exp(logs[0]), target=0.0, level=jnp.exp(logs[1]))
     return run(balance, jnp.exp(logs[2]), jnp.asarray(jnp.inf), Steps(1e-7)).time
@@ -239,7 +315,7 @@ def test_state_gradient_with_respect_to_its_start():
     np.testing.assert_allclose(jax.grad(final)(y0), exact, rtol=2e-4)
 
 
-@pytest.mark.parametrize("most", [20, 1024])
+@pytest.mark.parametrize("most", [20, pytest.param(1024, marks=pytest.mark.slow)])
 def test_gradient_does_not_depend_on_what_is_kept(most):
     """20 steps in chunks of 4 or 32: the last ones are kept, others solved again."""
     steps = Steps(fixed=0.1, max_steps=most)

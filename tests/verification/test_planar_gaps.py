@@ -199,7 +199,7 @@ def test_gap_before_a_blocked_wall():
     ("J", "off_time", "tau", "pulse"),
     [
         pytest.param(200.0, 1.0, 534.97884722946, 267, marks=pytest.mark.slow),
-        (300.0, 3.0, 868.97709695366, 217),
+        pytest.param(300.0, 3.0, 868.97709695366, 217, marks=pytest.mark.slow),
     ],
 )
 def test_pulses(J, off_time, tau, pulse):

@@ -174,6 +174,7 @@ def even_host(z, eta=ETA):
     return CURRENT / LENGTH / (eta + CURRENT * z**2 / (2 * LENGTH * KAPPA))
 
 
+@pytest.mark.slow
 def test_even_plating_in_a_linear_host():
     """OPT2 by our own solver: κφ'' = a i₀f φ, the current enters at the top.
 

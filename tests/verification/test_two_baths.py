@@ -146,6 +146,7 @@ def goldman(V, near, far, diffusivities):
     return total
 
 
+@pytest.mark.slow
 def test_goldmans_current_where_the_debye_length_is_long():
     # λ_D = 30 L: the charge of all ions bends the potential by a thousandth.
     near, far = (1.0, 0.0, 1.0), (0.1, 0.3, 0.4)
