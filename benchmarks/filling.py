@@ -3,8 +3,8 @@
     python benchmarks/filling.py              64 × 64 × 64 cells; five minutes
     python benchmarks/filling.py --cells 24   small: a minute
 
-The first pore that closes ends it (a share of 1e-5 of all); with `--closed 0.01` the mat
-goes on to fill for a long while.
+The first pore that closes ends it (a share of 1e-5 of all); with `--closed 0.01` the
+mat goes on to fill for a long while.
 
 Every window solves the coupled cell in the pores as they are, moves the wall by what
 was plated, and cuts the cells anew. Time steps of a tolerance of 1e-3 are enough beside

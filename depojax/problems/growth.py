@@ -50,8 +50,7 @@ class AbstractGrowth(eqx.Module):
     `jax.grad` and `jax.jvp` with traced numbers.
     """
 
-    # By what share of a window salt is moved later than metal grew. Salt that is moved
-    # at the end of a window comes half of it late, on average; that of the middle not.
+    # For what share of a window salt spreads before the next, see `late_salt`.
     late: ClassVar[float] = 0.0
 
     @abc.abstractmethod

@@ -6,9 +6,9 @@ is booked late has spread meanwhile, and does so here, by diffusion alone:
 
     c = c⁻ + δ,     (S/τ − ∇·D∇) δ = (S/τ) (n/V − c⁻)
 
-c⁻ before, n the amounts as carried over, S the storage, τ how late they come. The walls
-take none of it, so Σ V c = Σ n. Without this every window would begin with hundreds of
-short steps through what the next ones do not remember.
+c⁻ before, n the amounts as carried over, S the storage, τ a part of the window. The
+walls take none of it, so Σ V c = Σ n. Without this every window would begin with dozens
+of short steps through what the next ones do not remember.
 """
 
 import jax.numpy as jnp

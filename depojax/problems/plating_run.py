@@ -53,7 +53,7 @@ _AIM = 0.9  # of the change that is allowed
 _CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
 _SPARE = 0.1  # room for places that react, beyond those there are
-_DAMPED = 0.04  # of the time that what was booked late took to come
+_DAMPED = 0.02  # of the window before: the first step, where geometry has moved
 _SHORTEST, _LONGEST = 1e-6, 1e12  # windows [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 
@@ -277,7 +277,7 @@ class PlatingRun:
         )  # fmt: skip
         began = (self.since, self.charge_before)
         growing, steps = self._growing(plain), self._steps(model)
-        damping = None if late is None else self._damping(plain, late)
+        damping = None if late is None else self._damping(plain)
         window = run_window(model, state, plain, began, growing, span, steps, damping)
         # What a pocket has enclosed is no part of the model and stays.
         wet = model.pore_volume > 0
@@ -311,20 +311,21 @@ class PlatingRun:
         return window, facts
 
     def _late(self) -> Scalar | None:
-        """By how much the salt comes late that the last window's growth moved [s]."""
+        """For how long the salt spreads that the last window's growth moved [s]."""
         share = self.growth.late
         if share == 0:
             return None
         nothing = jnp.zeros_like(self.since)
         return nothing if self.last_gain is None else share * self.last_gain.duration
 
-    def _damping(self, plain: PlainStep, late: Scalar) -> Scalar:
+    def _damping(self, plain: PlainStep) -> Scalar:
         """How long the first step of a window may be [s].
 
         What a drive does is followed at once, and seen.
         """
+        before, nothing = self.last_gain, jnp.zeros_like(self.since)
         goes_on = float(known(self.since)) > 0 and isinstance(plain.drive, Constant)
-        return _DAMPED * late if goes_on else jnp.zeros_like(late)
+        return nothing if before is None or not goes_on else _DAMPED * before.duration
 
     def _on_nuclei(self, gain: Gain) -> Gain:
         """What was plated where there are nuclei; a bare place only charges."""
