@@ -19,7 +19,6 @@ from depojax._types import Scalar
 from depojax.solvers.tr_bdf2 import AbstractBalance, State, take_step
 from depojax.solvers.trees import chosen, plus
 
-_SMALL = 2**24  # bytes of stages that may be kept
 _SKIPPED = 8  # steps that the tangent pass skips at once
 
 
@@ -37,7 +36,7 @@ class Trail(eqx.Module):
 def begin_trail(y0: State, max_steps: int, *, keep_states: bool) -> Trail:
     """The trail before the first step; without states it serves no derivative."""
     empty = jnp.zeros(max_steps, jax.tree.leaves(y0)[0].dtype)
-    chunk = _chunk(max_steps, y0)
+    chunk = _chunk(max_steps)
 
     def room(*sizes: int) -> State | None:
         # Filled with y0: what no step has written is a state too, whatever reads it.
@@ -62,7 +61,7 @@ def keep_step(
 ) -> Trail:
     """Note an accepted step from `y`: its stages, and `y` where a chunk begins."""
     max_steps = trail.times.shape[0]
-    chunk = _chunk(max_steps, y)
+    chunk = _chunk(max_steps)
     nowhere = max_steps + 1  # beyond the end of every array: dropped
 
     def put(kept, slot, value):
@@ -86,11 +85,8 @@ def keep_step(
     )
 
 
-def _chunk(max_steps: int, y: State) -> int:
-    """√n steps, or four times as many while their stages are small."""
-    root = max(1, math.isqrt(max_steps))
-    size = 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(y))
-    return 4 * root if 4 * root * size <= _SMALL else root
+def _chunk(max_steps: int) -> int:
+    return max(1, math.isqrt(max_steps))
 
 
 def tangent(
@@ -107,7 +103,7 @@ def tangent(
     `t_balance` and `t_y0` are the tangents of `balance` and `y0`, None for zero.
     """
     n = trail.sizes.shape[0]
-    chunk = _chunk(n, y0)
+    chunk = _chunk(n)
     pieces = n // chunk + 1
 
     def in_chunks(values):
