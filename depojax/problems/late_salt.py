@@ -49,5 +49,7 @@ def spread_late(model: CellModel, before: Cells, booked: Cells, late: Scalar) ->
     floor = _LEAST * jnp.minimum(before, booked)
     short = wet & (spread < floor)
     way = jnp.where(short, (booked - floor) / jnp.where(short, booked - spread, 1.0), 1)
-    share = jnp.clip(least_of(way), 0.0, 1.0)
+    # What did not converge has not spread: that is less smooth, and no less right.
+    good = found.result == lx.RESULTS.successful
+    share = jnp.where(good, jnp.clip(least_of(way), 0.0, 1.0), 0.0)
     return booked + share * (spread - booked)

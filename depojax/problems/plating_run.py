@@ -100,6 +100,7 @@ class PlatingRun:
         left = self.growth.left(self.cell, self.metal)
         places = self._places(self.here)
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
+        self.concentration = jnp.zeros_like(self.salt)
         self.salt_at_first = jnp.sum(self.salt)
         self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
         self._begin_surface(None)
@@ -120,6 +121,7 @@ class PlatingRun:
         places = self._places(self.here)
         self.model, _, _ = opened(self.here, places, left, None, None)
         self.salt = self.model.pore_volume * before.state.fields.c
+        self.concentration = jnp.zeros_like(self.salt)
         self.state, self.nuclei = before.state, before.nuclei
         self.salt_at_first = jnp.sum(self.salt)
         self.begun = before.end_time
@@ -142,6 +144,7 @@ class PlatingRun:
         self.next_length = float(known(position.length))
         self.step_size = float(known(position.step_size)) or None
         self.last_gain = position.gain
+        self.concentration = position.concentration
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
         self.stored = position.stored
         if np.isfinite(known(partial.closure_time)):
@@ -273,7 +276,7 @@ class PlatingRun:
         late = self._late()
         model, state, salt = opened(
             here, places, left, salt, self.state, self.nuclei, charging,
-            None if late is None else (late, self.model.in_pore),
+            None if late is None else (late, self.concentration),
         )  # fmt: skip
         began = (self.since, self.charge_before)
         growing, steps = self._growing(plain), self._steps(model)
@@ -391,6 +394,7 @@ class PlatingRun:
         )
         self.step_size = self.step_size if size is None else size
         self.metal, self.state, self.salt = metal, run.state, window.salt
+        self.concentration = jnp.where(model.in_pore, run.state.fields.c, 0.0)
         self.model, self.here = model, here
         if float(known(window.facts)[0]) > 0:
             self.last_gain = window.gain
@@ -504,6 +508,7 @@ class PlatingRun:
             length=jnp.asarray(self.next_length, float),
             step_size=jnp.asarray(self.step_size or 0.0, float),
             gain=self.last_gain,
+            concentration=self.concentration,
             salt=self.salt_at_first,
             squeezed=jnp.asarray(squeezed, float),
             stored=jnp.asarray(self.stored, float),

@@ -10,7 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from depojax._checks import check_fraction, check_integer, check_range
 from depojax._compile import compiled_quickly
@@ -153,12 +153,12 @@ def opened(
     before: CellState | None,
     nuclei: MeanNuclei | None = None,
     charging: tuple[Scalar, Scalar] | None = None,
-    late: tuple[Scalar, Bool[Array, "x y z"]] | None = None,
+    late: tuple[Scalar, Cells] | None = None,
 ) -> tuple[CellModel, CellState, Cells]:
     """The discrete cell of a window, where it begins, and its salt [m³ of c₀].
 
-    Salt is kept: c = n/V of what the pores hold now. With `late`, a time [s] and where
-    there was a pore before, what changed has spread for so long, see `spread_late`.
+    Salt is kept: c = n/V of what the pores hold now. With `late`, a time [s] and c/c₀
+    in the pores before (0 elsewhere), what changed has spread, see `spread_late`.
     Where there are `nuclei`, only they react; `charging` is C of the double layer
     [F m⁻²] and the window's length [s].
     """
@@ -179,8 +179,8 @@ def opened(
     volume = model.pore_volume
     c = jnp.where(volume > 0, salt / jnp.where(volume > 0, volume, 1.0), 1.0)
     if late is not None:
-        duration, was_pore = late
-        c = spread_late(model, jnp.where(was_pore, before.fields.c, c), c, duration)
+        duration, old = late
+        c = spread_late(model, jnp.where(old > 0, old, c), c, duration)
         salt = jnp.where(volume > 0, volume * c, salt)
     fields = eqx.tree_at(lambda f: f.c, before.fields, c)
     state = eqx.tree_at(
