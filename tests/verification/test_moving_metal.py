@@ -14,6 +14,7 @@ import depojax as dj
 from depojax.fv.grid import Grid, stretched_widths
 from depojax.problems.coupled import at_rest
 from depojax.problems.level_set_growth import LevelSetGrowth
+from depojax.problems.plating import go_on
 from depojax.problems.plating_window import Windows
 from depojax.problems.simulate import discrete_cell
 from depojax.units import FARADAY, GAS_CONSTANT, cm, mA, um
@@ -185,6 +186,19 @@ def test_planar_front_with_butler_volmer():
         assert thickness == pytest.approx(float(s[-1]), rel=1e-9)
     assert errors[0] < 0.01
     assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.slow
+def test_a_front_that_was_kept_goes_on_as_if_it_had_not_stopped(monkeypatch):
+    monkeypatch.setattr("depojax.problems.plating_run._KEPT_EVERY", 0.0)
+    kept: list[dj.Plating] = []
+    cell, step = foil(20, 1e-4, dilute()), dj.Potentiostatic(-0.12, time=300.0)
+    whole = dj.plate(cell, step, growth=LevelSetGrowth(), keep=kept.append)
+    assert len(kept) > 2
+    again = go_on(kept[1])
+    np.testing.assert_allclose(again.window_time, whole.window_time, rtol=1e-12)
+    np.testing.assert_allclose(again.charge, whole.charge, rtol=1e-12)
+    np.testing.assert_allclose(again.concentration, whole.concentration, rtol=1e-11)
 
 
 D, SHARE, TAKEN = 3e-10, 0.62, 1e-2  # D [m² s⁻¹], 1 − t₊, k [m s⁻¹]
