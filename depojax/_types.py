@@ -26,11 +26,11 @@ Triple = tuple[float, float, float]
 def as_float(value: Any) -> Array:
     """`value` as a floating-point array; a floating jax array keeps its precision.
 
-    A number that is known stays known inside of jit: checks look at it, and sizes of
+    No type is weak: 1.0 and jnp.asarray(1.0) are not to be two programs. A number that is known stays known inside of jit: checks look at it, and sizes of
     arrays (cells of a separator, pairs of a multigrid) follow from it.
     """
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
-        return value
+        return value.astype(value.dtype) if value.weak_type else value
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
         with jax.ensure_compile_time_eval():
             return jnp.asarray(value, dtype=jnp.result_type(float))

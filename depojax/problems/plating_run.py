@@ -17,13 +17,15 @@ from depojax._types import Cells, Scalar
 from depojax.physics.deposit import SurfaceLoss
 from depojax.physics.nucleation import Nucleation
 from depojax.problems.cell import Cell
-from depojax.problems.cell_assembly import collector_area, onto, reacting_places
+from depojax.problems.cell_assembly import reacting_places
 from depojax.problems.fresh_surface import (
     FreshSurface,
     first_surface,
     surface_after,
 )
-from depojax.problems.growth import AbstractGrowth, Gain, Stop, volume_of_charge
+from depojax.problems.growth import AbstractGrowth, Gain, Stop
+from depojax.problems.plating_books import cover, metal_mismatches
+from depojax.problems.plating_lengths import WindowLengths
 from depojax.problems.plating_record import StepRecord, WindowRecord, known
 from depojax.problems.plating_solution import Plating, Position, dead_share
 from depojax.problems.plating_window import (
@@ -47,14 +49,9 @@ from depojax.problems.waveforms import Constant
 from depojax.solvers.results import RESULTS, SolveError
 from depojax.solvers.time import Steps
 
-_LONGER = 4.0  # windows grow at most so much
-_RETRY = 2.0  # a window that changed so much more than it should is run again
-_AIM = 0.9  # of the change that is allowed
-_CAUTION = 0.25  # of the first window: the current is not known yet
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
 _SPARE = 0.1  # room for places that react, beyond those there are
 _DAMPED = 0.02  # of the window before: the first step, where geometry has moved
-_SHORTEST, _LONGEST = 1e-6, 1e12  # windows [s]
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 
 
@@ -141,7 +138,7 @@ class PlatingRun:
         self.begun = partial.end_time - self.steps_seen.elapsed - position.since
         self.charge_before, self.dead_before = position.charge, position.dead
         self.film_before = position.film
-        self.next_length = float(known(position.length))
+        self.lengths.next = float(known(position.length))
         self.step_size = float(known(position.step_size)) or None
         self.last_gain = position.gain
         self.concentration = position.concentration
@@ -155,7 +152,7 @@ class PlatingRun:
         self.charge_before: Any = self.state.charge
         self.dead_before: Any = self._dead_charge()
         self.film_before: Any = self._film_charge()
-        self.next_length = 0.0  # not known yet
+        self.lengths = WindowLengths(self.windows)
         self.last_gain: Gain | None = None
 
     def _places(self, here: Cell) -> int | None:
@@ -212,7 +209,8 @@ class PlatingRun:
                 self.result = RESULTS.max_steps_reached
                 self.ended.append("failure")
                 return True
-            length = self._length(plain, end - float(known(self.since)))
+            rest = end - float(known(self.since))
+            length = self.lengths.choose(rest, lambda: self._first_length(plain))
             gathered = self._window(plain, length)
             if gathered is None:  # it was too long
                 continue
@@ -226,16 +224,6 @@ class PlatingRun:
                 self.kept_at = clock.monotonic()
                 self.keep(self.solution())
 
-    def _length(self, plain: PlainStep, rest: float) -> float:
-        """Of the next window [s]."""
-        if self.windows.fixed is not None:
-            length = float(known(self.windows.fixed))
-        else:
-            length = self.next_length or self._first_length(plain)
-        length = min(length, _LONGEST)
-        # A sliver of a window is not worth its while.
-        return rest if rest - length < 1e-6 * length else length
-
     def _first_length(self, plain: PlainStep) -> float:
         gain = self._even_gain(plain)
         if gain is None:
@@ -243,11 +231,9 @@ class PlatingRun:
             unit = first.fixed if first.first_step is None else first.first_step
             return 64 * float(known(unit))
         grown = self.growth.grown(self.cell, self.metal, gain)
-        change = float(known(self.growth.change(self.cell, self.metal, grown)))
-        if change == 0:
-            return float("inf")
-        length = _CAUTION * float(known(self.windows.change)) / change
-        if self.nuclei is None:
+        rate = self.growth.change(self.cell, self.metal, grown)
+        length = self.lengths.cautious(rate)
+        if self.nuclei is None or length == float("inf"):
             return length
         charging = known(self.capacitance / jnp.abs(self._even_current(plain)))
         return min(length, float(charging) * _FIRST_RISE)
@@ -298,7 +284,7 @@ class PlatingRun:
                 self.nucleation, nuclei, model, window.gain, window.overpotentials
             )
             change = max(change, float(known(more)))
-        if self._was_too_long(float(facts[0]), change):
+        if self.lengths.was_too_long(float(facts[0]), change):
             return None
         if nuclei is not None:
             gained = jnp.sum(window.gain.host) + jnp.sum(window.gain.floor)
@@ -345,18 +331,6 @@ class PlatingRun:
         ahead = length / 2 / gain.duration
         gain = jax.tree.map(lambda part: part * ahead, gain)
         return self.growth.halfway(self.cell, self.metal, gain)
-
-    def _was_too_long(self, took: float, change: float) -> bool:
-        """Whether a window is to be run again, shorter; how long the next one is."""
-        if self.windows.fixed is not None or took == 0:
-            return False
-        allowed = float(known(self.windows.change))
-        wanted = _AIM * allowed / max(change, 1e-12)
-        if change > _RETRY * allowed and took > _SHORTEST:
-            self.next_length = took * wanted
-            return True
-        self.next_length = took * min(wanted, _LONGER)
-        return False
 
     def _growing(self, plain: PlainStep) -> Growing | None:
         """What shows the stops of growth; none while a closed pore is stripped."""
@@ -463,8 +437,9 @@ class PlatingRun:
         return Plating(
             **self.windows_seen.fields(c0, cell.scaffold.shape[2]),
             **steps.fields(),
-            **self._cover(),
-            **self._mismatches(steps.turned_over * cell.footprint, salt, squeezed),
+            **cover(cell, self.nuclei),
+            **self._metal_mismatches(steps.turned_over),
+            salt_mismatch=self._salt_mismatch(salt, squeezed),
             thickness=growth.thickness(cell, self.metal),
             dead_metal=dead_share(cell, growth.dead(cell, self.metal)),
             pore_fraction=domain.pore_fraction,
@@ -505,7 +480,7 @@ class PlatingRun:
             charge=self.charge_before,
             dead=self.dead_before,
             film=self.film_before,
-            length=jnp.asarray(self.next_length, float),
+            length=jnp.asarray(self.lengths.next, float),
             step_size=jnp.asarray(self.step_size or 0.0, float),
             gain=self.last_gain,
             concentration=self.concentration,
@@ -514,57 +489,21 @@ class PlatingRun:
             stored=jnp.asarray(self.stored, float),
         )
 
-    def _mismatches(self, turned: Scalar, salt: Cells, squeezed: Any) -> dict[str, Any]:
-        """What metal and salt miss, relative. `turned`: charge, whatever its sign [C].
+    def _metal_mismatches(self, turned: Scalar) -> dict[str, Any]:
+        """Of all metal, against what was `turned` over per footprint [C m⁻²]."""
+        footprint = self.cell.footprint
+        return metal_mismatches(
+            self.cell,
+            self.growth,
+            self.metal,
+            booked=(self.state.charge - self.stored) * footprint,
+            film=self._film_charge() * footprint,
+            turned=turned * footprint,
+        )
 
-        The volume of metal against Faraday's law, its charge against what passed, the
-        salt (NaN where some passes the far side) against what there was.
-        """
-        cell, growth = self.cell, self.growth
-        booked = (self.state.charge - self.stored) * cell.footprint
-        gained = self._inventory(self.metal) - self._inventory(growth.begin(cell))
-        gained = gained + self._film_charge() * cell.footprint
-        volumes = [volume_of_charge(cell, charge) for charge in (booked, turned)]
+    def _salt_mismatch(self, salt: Cells, squeezed: Any) -> Scalar:
+        """Over what there was at first; NaN where some passes the far side."""
         lost = jnp.abs(jnp.sum(salt) + squeezed - self.salt_at_first)
-        if cell.counter_electrode != "metal":
+        if self.cell.counter_electrode != "metal":
             lost = jnp.full_like(lost, jnp.nan)
-        return {
-            "faraday_mismatch": _relative(
-                growth.volume(cell, self.metal) - volumes[0], volumes[1]
-            ),
-            "inventory_mismatch": _relative(gained - booked, turned),
-            "salt_mismatch": lost / self.salt_at_first,
-        }
-
-    def _inventory(self, metal: PyTree) -> Scalar:
-        """Charge of metal, live and dead [C]."""
-        host, floor = self.growth.left(self.cell, metal)
-        dead = self.growth.dead(self.cell, metal)
-        return jnp.sum(host) + jnp.sum(floor) + jnp.sum(dead)
-
-    def _cover(self) -> dict[str, Any]:
-        """Coverage, density and radius of nuclei; the collector's where no host is."""
-        names = {
-            "coverage": "coverage",
-            "nuclei_density": "density",
-            "nuclei_radius": "mean_radius",
-        }
-        area = onto(self.cell.grid, self.cell.scaffold.surface_area)
-        floor = collector_area(self.cell)
-        at_floor = (area[..., 0] == 0) & (floor > 0)
-        found = {}
-        for field, name in names.items():
-            if self.nuclei is None:
-                whole = 1.0 if name == "coverage" else 0.0
-                host, below = jnp.where(area > 0, whole, 0.0), whole + 0 * floor
-            else:
-                host = jnp.where(area > 0, getattr(self.nuclei.host, name), 0.0)
-                below = getattr(self.nuclei.floor, name)
-            lowest = jnp.where(at_floor, below, host[..., 0])
-            found[field] = host.at[..., 0].set(lowest)
-        return found
-
-
-def _relative(missing: Scalar, whole: Scalar) -> Scalar:
-    """|missing| of a whole; as it is where that is nothing."""
-    return jnp.abs(missing) / jnp.where(whole > 0, whole, 1.0)
+        return lost / self.salt_at_first

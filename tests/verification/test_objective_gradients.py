@@ -166,7 +166,9 @@ def level_set():
     k = 2 * np.pi / (N * SIZE)
 
     def wave(x, y, z):
-        return (jnp.cos(k * x) + jnp.cos(k * y) + jnp.cos(0.9 * k * z) + 0.7) / k
+        # Shifted: in a host with mirrors two places are depleted first, at a kink.
+        x, y = jnp.cos(k * x + 0.4), jnp.cos(k * y - 0.3)
+        return (x + y + jnp.cos(0.9 * k * z) + 0.7) / k
 
     design = FreeLevelSet.of_function(wave, SHAPE, SIZE)
     return design, lambda d: (cell_of(d.build()), CURRENTS)
@@ -245,7 +247,8 @@ def check(family, whole, step=1e-5):
     moving = 0
     for name, slope in slopes.items():
         central = (float(ahead[name]) - float(behind[name])) / (2 * step)
-        floor = 1e-6 * abs(float(found[name]))
+        # Pillars below the separator conduct nothing but round-off.
+        floor = max(1e-6 * abs(float(found[name])), 1e-14)
         assert np.isfinite(float(found[name])), name
         assert float(slope) == pytest.approx(central, rel=1e-4, abs=floor), name
         moving += abs(float(slope)) > floor
