@@ -47,6 +47,30 @@ def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def differentiated_alike(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Differentiate a compiled function from all of its numbers to all, or not at all.
+
+    Else JAX makes a program of each choice of numbers that depend on what is asked, and
+    of each that matters for it: in a run whose first window knows less than the second
+    and whose last is asked for less, programs that take long to compile come twice.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        if not any(map(is_traced, jax.tree.leaves(arguments))):
+            return function(*arguments)
+        return _entangled(function(*_entangled(arguments)))
+
+    return call
+
+
+def _entangled(tree: Any) -> Any:
+    """The same numbers; a derivative of one is one of all, 0 where there is none."""
+    numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
+    # JAX's rules for barriers make zeros of what has no tangent or cotangent.
+    return eqx.combine(jax.lax.optimization_barrier(numbers), rest)
+
+
 @functools.cache
 def _understood() -> bool:
     """Whether this XLA knows the options (on other devices they are not wanted)."""

@@ -26,8 +26,9 @@ Triple = tuple[float, float, float]
 def as_float(value: Any) -> Array:
     """`value` as a floating-point array; a floating jax array keeps its precision.
 
-    No type is weak: 1.0 and jnp.asarray(1.0) are not to be two programs. A number that is known stays known inside of jit: checks look at it, and sizes of
-    arrays (cells of a separator, pairs of a multigrid) follow from it.
+    No type is weak: 1.0 and jnp.asarray(1.0) are not to be two programs. A number that
+    is known stays known inside of jit: checks look at it, and sizes of arrays (cells of
+    a separator, pairs of a multigrid) follow from it.
     """
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
         return value.astype(value.dtype) if value.weak_type else value
@@ -50,6 +51,12 @@ def static(**kwargs: Any) -> Any:
 def is_traced(value: Any) -> bool:
     """Whether `value` is known only inside a transformation (jit, grad, vmap)."""
     return isinstance(value, Tracer)
+
+
+def without_derivatives(tree: Any) -> Any:
+    """The same numbers, which no derivative goes through."""
+    numbers, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.lax.stop_gradient(numbers), rest)
 
 
 def concrete(value: Any) -> np.ndarray | None:

@@ -28,16 +28,25 @@ _PARTS = 16  # of all cells, by which the number of reacting ones is told
 def reacting_places(cell: Cell, spare: float = 0.0) -> int | None:
     """How many cells hold metal, rounded up; None where that is most of them.
 
-    `spare`: room for so many more, relative, where the metal will grow.
+    `spare`: room for so many more, relative, where the metal will grow; and for that
+    which will on the open collector.
 
     Kinetics cost more than all else in a cell: they are found where there is metal.
-    The number changes the program, so it is known outside of transformations only.
+    The number changes the program, so it is not known inside of jit and vmap. Nor is it
+    while derivatives are taken of averages: a cell without area may be about to get
+    some, which the wall of a resolved host does by moving there.
     """
-    area = concrete(cell.scaffold.surface_area)
+    area = cell.scaffold.surface_area
+    if cell.scaffold.resolved:
+        area = jax.lax.stop_gradient(area)
+    area = concrete(area)
     if area is None:
         return None
     step = max(math.prod(cell.grid.shape) // _PARTS, 1)
-    places = step * math.ceil((1 + spare) * np.count_nonzero(area) / step)
+    number = np.count_nonzero(area)
+    if spare and cell.plated_collector:
+        number += np.count_nonzero(area[..., 0] == 0)
+    places = step * math.ceil((1 + spare) * number / step)
     return places if places <= _PARTS // 2 * step else None
 
 

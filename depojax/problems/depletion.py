@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Scalar
+from depojax._types import Cells, Scalar, without_derivatives
 from depojax.problems.salt_balance import SaltBalance, salt_balance, solve_diffusion
 from depojax.solvers.linear import DiffusionOperator
 from depojax.solvers.results import RESULTS
@@ -157,8 +157,7 @@ def depletion_times(
     [s]. Infinite where the wall is not depleted by then, or there is no wall; Sand's
     time at the first place. Has no derivative.
     """
-    arrays, rest = eqx.partition(solution, eqx.is_array)
-    solution = eqx.combine(jax.lax.stop_gradient(arrays), rest)
+    solution = without_derivatives(solution)
     return _depletion_times(solution, jnp.asarray(end_time), steps, rtol, report)
 
 

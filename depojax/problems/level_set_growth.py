@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from depojax._checks import check_range, refuse
-from depojax._compile import compiled_quickly
+from depojax._compile import compiled_quickly, differentiated_alike
 from depojax._types import (
     Cells,
     Faces,
@@ -29,6 +29,7 @@ from depojax._types import (
     concrete,
     is_traced,
     static,
+    without_derivatives,
 )
 from depojax.fv.carrying import carried_over
 from depojax.fv.cut_cells import face_apertures, interface_area, volume_fractions
@@ -158,6 +159,7 @@ class LevelSetGrowth(AbstractGrowth):
         """Whether the open collector is a wall that grows."""
         return cell.plated_collector and self.nuclei is None
 
+    @differentiated_alike
     @compiled_quickly
     def cell(self, cell: Cell, metal: MetalOnGrid) -> Cell:
         """The cell cut by the wall as it is."""
@@ -195,6 +197,7 @@ class LevelSetGrowth(AbstractGrowth):
         gamma = metal_of(cell).surface_energy if gamma is None else gamma
         return -gamma * mean * volume_of_charge(cell, as_float(1.0))
 
+    @differentiated_alike
     @compiled_quickly
     def grown(self, cell: Cell, metal: MetalOnGrid, gain: Gain) -> MetalOnGrid:
         """The wall after a window."""
@@ -232,6 +235,7 @@ class LevelSetGrowth(AbstractGrowth):
         """A tenth of the way of the wall, in cells."""
         return _WAY * after.step
 
+    @differentiated_alike
     @compiled_quickly
     def left(self, cell: Cell, metal: MetalOnGrid) -> tuple[Cells, Array]:
         """Live metal, shared out by how thick it stands on the core."""
@@ -301,11 +305,11 @@ class LevelSetGrowth(AbstractGrowth):
 
     def stops(self, cell: Cell, metal: MetalOnGrid) -> tuple[Stop, ...]:
         """A pore that closed, the top that did, metal at the separator."""
-        trapped, openness, touching = jax.lax.stop_gradient(
-            (self.trapped(cell, metal), *_at_top(cell, metal))
-        )
+        cell, metal = without_derivatives((cell, metal))
+        trapped = self.trapped(cell, metal)
         if is_traced(trapped):
             return ()
+        openness, touching = _at_top(cell, metal)
         found = []
         if not np.any(np.asarray(openness) > 0):
             top = np.asarray(cell.scaffold.shape) - 1
@@ -315,8 +319,8 @@ class LevelSetGrowth(AbstractGrowth):
             column = np.unravel_index(np.argmax(touching), touching.shape)
             at = (*column, cell.scaffold.shape[2] - 1)
             found.append(Stop(_place(cell, at), name, cell.separator is None))
-        pore, closed = jax.lax.stop_gradient((metal.pore_at_first, self.closed))
-        if float(np.sum(trapped)) > float(closed) * float(pore):
+        closed = jax.lax.stop_gradient(self.closed)
+        if float(np.sum(trapped)) > float(closed) * float(metal.pore_at_first):
             where = np.argwhere(np.asarray(trapped) > 0)
             at = where[where[:, 2].argmax()]
             found.append(Stop(_place(cell, at), "pore_closure"))
@@ -489,6 +493,7 @@ def _place(cell: Cell, at: Any) -> Array:
     return jnp.stack([centers[axis][int(at[axis])] for axis in range(3)])
 
 
+@differentiated_alike
 @compiled_quickly
 def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
     old, new = before.domain(), after.domain()

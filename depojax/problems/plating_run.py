@@ -78,7 +78,7 @@ class PlatingRun:
         self.steps_seen = StepRecord()
         self.surface: FreshSurface | None = None
         self.ended: list[str] = []
-        self.places: int | None = 0  # room for reacting cells; None: for all
+        self.places: int | None = -1  # room for reacting cells; None: for all
         self.closure: tuple[Any, Any] | None = None
         self.result: RESULTS = RESULTS.successful
         self.kept_at = clock.monotonic()

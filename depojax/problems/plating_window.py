@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from depojax._checks import check_fraction, check_integer, check_range
-from depojax._compile import compiled_quickly
+from depojax._compile import compiled_quickly, differentiated_alike
 from depojax._types import Cells, Scalar, as_float, static
 from depojax.physics.covering import PartlyCovered
 from depojax.physics.interface import AtWall
@@ -144,6 +144,7 @@ class Window(eqx.Module):
     counts: Array  # Newton steps, iterations
 
 
+@differentiated_alike
 @compiled_quickly
 def opened(
     cell: Cell,
@@ -229,6 +230,7 @@ def _per_area(charge: Array, area: Array) -> Array:
     return jnp.where(some, charge / jnp.where(some, area, 1.0), 0.0)
 
 
+@differentiated_alike
 @compiled_quickly
 def run_window(
     model: CellModel,
@@ -310,6 +312,7 @@ def _charging(model: CellModel, surface: Surface, at: AtWall, eta: Any) -> Any:
     return kinetics.charging_current(eta, at.concentration, T)
 
 
+@differentiated_alike
 @eqx.filter_jit
 def nucleated(
     nucleation: Nucleation,

@@ -4,9 +4,15 @@ import os
 import subprocess
 import sys
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import depojax as dj
+from depojax._compile import differentiated_alike
+from depojax._types import as_float, without_derivatives
 
 SCRIPT = """
 import jax, jax.numpy as jnp
@@ -50,3 +56,57 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"folder: expected a folder that can be wri"):
         dj.keep_programs(tmp_path / "file" / "below")
+
+
+def programs(caplog, name):
+    words = [record.getMessage() for record in caplog.records]
+    return sum(w.startswith(f"Compiling jit({name})") for w in words)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_derivative_is_one_program_whatever_depends_on_what(wrapped, caplog):
+    @eqx.filter_jit
+    def law(x, y, name):
+        return {"sum": x + jnp.sin(y), "product": x * y, name: jnp.arange(3)}
+
+    call = differentiated_alike(law) if wrapped else law
+
+    def first(x):  # y and the sum know nothing of it
+        return call(x, jnp.asarray(2.0), "numbers")["product"]
+
+    def both(x):
+        out = call(x, x**2, "numbers")
+        return out["sum"] + out["product"]
+
+    with jax.log_compiles():
+        slopes = [float(jax.grad(f)(jnp.asarray(3.0))) for f in (first, both)]
+    exact = [2.0, 1 + 6 * np.cos(9.0) + 27.0]
+    assert slopes == pytest.approx(exact, rel=1e-6)
+    # Forwards and backwards; twice without the wrapper.
+    assert programs(caplog, "law") == (2 if wrapped else 4)
+    x, dx = jnp.asarray(3.0), jnp.asarray(1.0)
+    assert float(jax.jvp(both, (x,), (dx,))[1]) == pytest.approx(exact[1], rel=1e-6)
+
+
+def test_numbers_without_a_derivative_go_as_they_are():
+    call = differentiated_alike(lambda x, y: x * y)
+    assert call(2.0, 3) == 6.0
+    made = jax.grad(lambda x: call(x, jnp.asarray(np.inf)))(jnp.asarray(0.5))
+    assert made == np.inf
+
+
+def test_weak_numbers_make_no_programs_of_their_own():
+    weak = jnp.asarray(1.0)
+    assert weak.weak_type
+    assert not as_float(weak).weak_type
+    assert not as_float(1.0).weak_type
+    assert jax.grad(lambda x: as_float(x) ** 2)(weak) == 2
+
+
+def test_without_derivatives():
+    tree = {"x": jnp.asarray(2.0), "name": "zinc", "n": 3}
+    slope = jax.grad(lambda x: x * without_derivatives(tree | {"x": x})["x"])(
+        jnp.asarray(2.0)
+    )
+    assert slope == 2
+    assert without_derivatives(tree)["name"] == "zinc"

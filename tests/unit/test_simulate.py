@@ -3,6 +3,7 @@
 from functools import partial
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import depojax as dj
 from depojax.fv.grid import Grid
 from depojax.problems import coupled
+from depojax.problems.cell_assembly import reacting_places
 from depojax.problems.simulate import discrete_cell, simulate
 from depojax.scaffold.scaffold import Scaffold
 from depojax.solvers.newton import find_root
@@ -145,3 +147,29 @@ def test_a_jump_too_far_is_led(monkeypatch):
     assert float(root.x.collector) == pytest.approx(float(drive.value), rel=1e-9)
     left = stage.residual(root.x, stage.inner(root.x, root.inner))
     assert float(norm(left)) < 1e-8 * float(model.current_scale)
+
+
+def test_places_that_react_are_known_where_area_is_differentiated():
+    pillars = dj.pillars((8, 8, 16), 1e-6, pitch=8e-6, diameter=4e-6, height=4e-6)
+    averages = Scaffold.homogenised(
+        pillars.grid, 0.9, 1.1, jnp.where(pillars.surface_area > 0, 1e5, 0.0)
+    )
+    found = []
+
+    def looked_at(x, host):
+        area = x * host.surface_area
+        host = eqx.tree_at(lambda h: h.surface_area, host, area)
+        found.append(reacting_places(dj.Cell(host, SALT, kinetics=KINETICS)))
+        return jnp.sum(area)
+
+    for host in (pillars, averages):
+        looked_at(1.0, host)
+        jax.grad(looked_at)(1.0, host)
+    resolved, differentiated, mean, unknown = found
+    assert resolved == differentiated == mean
+    assert 0 < resolved < 8 * 8 * 16 / 2
+    assert unknown is None  # a place without area may be about to get some
+    cell = dj.Cell(pillars, SALT, kinetics=KINETICS)
+    assert reacting_places(cell, spare=0.1) >= 1.1 * np.count_nonzero(
+        pillars.surface_area
+    ) + np.count_nonzero(pillars.surface_area[..., 0] == 0)
