@@ -4,8 +4,9 @@
     python benchmarks/compilation.py --cells 64   the factor at 64³ alone
 
 Every line is a process of its own: a first call, which compiles, and the best of two
-more. Seconds of the clock and of the processor. "as XLA likes" is what `jax.jit` alone
-would do, "quickly" what depojax asks for (`depojax._compile`).
+more. Seconds of the clock and of the processor; then what of the first call went into
+tracing, into lowering, and into XLA (by the clock). "as XLA likes" is what `jax.jit`
+alone would do, "quickly" what depojax asks for (`depojax._compile`).
 """
 
 import argparse
@@ -16,6 +17,11 @@ import time
 from shared.machine import print_machine
 
 WAYS = ("as XLA likes", "quickly")
+PARTS = {
+    "trace": "/jax/core/compile/jaxpr_trace_duration",
+    "lower": "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "XLA": "/jax/core/compile/backend_compile_duration",
+}
 
 
 def main() -> None:
@@ -32,7 +38,9 @@ def main() -> None:
     cases = [("tortuosity", options.cells or 128)]
     if options.cells is None:
         cases.append(("sand_time", 96))
-    print(f"\n{'':46} {'first (s)':>10} {'cpu':>8} {'later (s)':>10} {'cpu':>8}")
+    calls = f"{'first (s)':>10} {'cpu':>8} {'later (s)':>10} {'cpu':>8}"
+    parts = " ".join(f"{name:>8}" for name in PARTS)
+    print(f"\n{'':46} {calls} {parts}")
     for question, n in cases:
         for way in WAYS:
             case = [question, str(n), way]
@@ -50,11 +58,21 @@ def run_case(question: str, n: str, way: str) -> None:
     if way == WAYS[0]:
         _compile._QUICKER.clear()
     solve = {"tortuosity": factor, "sand_time": sand}[question](int(n))
-    spent = [seconds(solve) for _ in range(3)]
+    told: dict[str, float] = dict.fromkeys(PARTS.values(), 0.0)
+
+    def listen(event: str, seconds: float, **_) -> None:
+        if event in told:
+            told[event] += seconds
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    spent = [seconds(solve)]
+    parts = " ".join(f"{told[event]:8.2f}" for event in PARTS.values())
+    spent += [seconds(solve) for _ in range(2)]
     first, later = spent[0], min(spent[1:])
     label = f"{question}, {n} cells a side, {way}"
     print(
-        f"{label:46} {first[0]:10.2f} {first[1]:8.2f} {later[0]:10.2f} {later[1]:8.2f}",
+        f"{label:46} {first[0]:10.2f} {first[1]:8.2f} {later[0]:10.2f} {later[1]:8.2f}"
+        f" {parts}",
         flush=True,
     )
 
