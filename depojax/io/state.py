@@ -74,7 +74,8 @@ from depojax.problems.growth import Gain, HomogenisedGrowth, MetalInPores
 from depojax.problems.impedance import Impedance
 from depojax.problems.ion_balance import IonState
 from depojax.problems.ion_model import IonFields, Passing
-from depojax.problems.level_set_growth import LevelSetGrowth, MetalOnGrid
+from depojax.problems.level_set_growth import LevelSetGrowth
+from depojax.problems.metal_on_grid import MetalOnGrid
 from depojax.problems.nucleation_transient import NucleationTransient
 from depojax.problems.plating_solution import Plating, Position
 from depojax.problems.plating_window import MeanNuclei

@@ -16,14 +16,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
 from depojax._checks import check_range, refuse
 from depojax._compile import compiled_quickly, differentiated_alike
 from depojax._types import (
     Cells,
-    Faces,
-    Nodes,
     Scalar,
     as_float,
     concrete,
@@ -33,14 +31,11 @@ from depojax._types import (
 )
 from depojax.fv.carrying import carried_over
 from depojax.fv.cut_cells import face_apertures, interface_area, volume_fractions
-from depojax.fv.grid import Grid
 from depojax.fv.level_set import (
     extended,
     moved,
     pore_volume,
-    signed_distance,
     wall_curvature,
-    with_volume,
 )
 from depojax.physics.nuclei import Nuclei
 from depojax.problems.cell import Cell
@@ -52,27 +47,29 @@ from depojax.problems.growth import (
     metal_of,
     volume_of_charge,
 )
-from depojax.scaffold.scaffold import Scaffold, flood, subdivision_of
+from depojax.problems.metal_on_grid import (
+    SLIVER,
+    MetalOnGrid,
+    at_top,
+    begun,
+    conductivity_of,
+    covered,
+    severed,
+    with_caps,
+)
+from depojax.scaffold.parts import (
+    fine_grid,
+    mean_of_corners,
+    mean_over_parts,
+    narrowest,
+    on_parts,
+    summed_over_parts,
+    wall_area,
+)
+from depojax.scaffold.scaffold import Scaffold
 
 _WAY = 0.1  # change of geometry, as windows count it, of a wall that moves by a cell
-_SLIVER = 1e-6  # of a cell, that is no phase
-_THIN = 0.25  # of a cell: metal that counts in part where only metal reacts
 _REDISTANCE = 20  # sweeps after a move
-
-
-class MetalOnGrid(eqx.Module):
-    """Metal of a `LevelSetGrowth`."""
-
-    distance: Nodes  # to the wall as it is, positive in the pore [m]
-    core: Nodes  # level set of what never dissolves [m]
-    reserve: Float[Array, "x y"]  # in the collector, below the grid [C]
-    dead: Cells  # 1 where the solid has lost the collector
-    anchored: Cells  # 1 where solid counts as connected from the beginning
-    open_at_first: Cells  # 1 where the pore reached the top at the beginning
-    pore_at_first: Scalar  # [m³]
-    reserve_at_first: Scalar  # [C]
-    film: Scalar  # metal that the films on new surface took [C]
-    step: Scalar  # how far the wall moved last at most, over the cell [-]
 
 
 class LevelSetGrowth(AbstractGrowth):
@@ -150,10 +147,10 @@ class LevelSetGrowth(AbstractGrowth):
 
     def begin(self, cell: Cell) -> MetalOnGrid:
         """The host as it is drawn; its outermost layer is the initial deposit."""
-        bare = _begun(cell, self._on_floor(cell))
+        bare = begun(cell, self._on_floor(cell))
         if self.nuclei is None:
             return bare
-        return _with_caps(cell, bare, self.nuclei)
+        return with_caps(cell, bare, self.nuclei)
 
     def _on_floor(self, cell: Cell) -> bool:
         """Whether the open collector is a wall that grows."""
@@ -168,7 +165,7 @@ class LevelSetGrowth(AbstractGrowth):
         scaffold = raw.trimmed()
         live = jnp.where(metal.dead > 0, 0.0, scaffold.surface_area)
         if self.nuclei is not None:
-            live = live * _covered(cell, metal)
+            live = live * covered(cell, metal)
             # Nothing passes the floor but what reacts there.
             x, y, z = scaffold.face_transmission
             shut = (x, y, z.at[..., 0].set(0.0))
@@ -183,16 +180,16 @@ class LevelSetGrowth(AbstractGrowth):
             )
         if cell.solid_conductivity is None:
             return cell
-        sigma = _conductivity(cell, metal)
+        sigma = conductivity_of(cell, metal)
         return eqx.tree_at(lambda c: c.solid_conductivity, cell, sigma)
 
     def curvature_potential(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """U = −γ κ V_m/(zF) of the wall in each cell [V]."""
-        grid, fine = cell.scaffold.grid, _fine(cell, metal.distance)
+        grid, fine = cell.scaffold.grid, fine_grid(cell.scaffold.grid, metal.distance)
         area = interface_area(fine, face_apertures(metal.distance))
         kappa = wall_curvature(fine, metal.distance)
-        total = _summed(area, grid)
-        mean = _summed(area * kappa, grid) / jnp.where(total > 0, total, 1.0)
+        total = summed_over_parts(area, grid)
+        mean = summed_over_parts(area * kappa, grid) / jnp.where(total > 0, total, 1.0)
         gamma = self.surface_energy
         gamma = metal_of(cell).surface_energy if gamma is None else gamma
         return -gamma * mean * volume_of_charge(cell, as_float(1.0))
@@ -201,20 +198,20 @@ class LevelSetGrowth(AbstractGrowth):
     @compiled_quickly
     def grown(self, cell: Cell, metal: MetalOnGrid, gain: Gain) -> MetalOnGrid:
         """The wall after a window."""
-        grid, fine = cell.scaffold.grid, _fine(cell, metal.distance)
+        grid, fine = cell.scaffold.grid, fine_grid(cell.scaffold.grid, metal.distance)
         on_floor = jnp.maximum(gain.floor, 0.0)
         charge = gain.host[..., : cell.scaffold.shape[2]]
         charge = charge.at[..., 0].add(on_floor)
         volume = volume_of_charge(cell, charge) / self.density_factor
-        area = _wall_area(fine, metal.distance, self._on_floor(cell))
-        total = _summed(area, grid)
+        area = wall_area(fine, metal.distance, self._on_floor(cell))
+        total = summed_over_parts(area, grid)
         share = volume / jnp.where(total > 0, total, 1.0)
-        gained = _on_parts(share, metal.distance, grid) * area
+        gained = on_parts(share, metal.distance, grid) * area
         distance = moved(
             fine, metal.distance, gained, area, core=metal.core, sweeps=_REDISTANCE
         )
         distance = jnp.where(jnp.any(volume != 0), distance, metal.distance)
-        near = jnp.abs(metal.distance) < jnp.max(_narrowest(fine))
+        near = jnp.abs(metal.distance) < jnp.max(narrowest(fine))
         thickness = extended(fine, metal.distance, gained, area)
         farthest = jnp.max(jnp.where(near, jnp.abs(thickness), 0.0))
         new = MetalOnGrid(
@@ -227,9 +224,9 @@ class LevelSetGrowth(AbstractGrowth):
             pore_at_first=metal.pore_at_first,
             reserve_at_first=metal.reserve_at_first,
             film=metal.film,
-            step=farthest / jnp.min(_narrowest(fine)),
+            step=farthest / jnp.min(narrowest(fine)),
         )
-        return eqx.tree_at(lambda m: m.dead, new, _severed(cell, new))
+        return eqx.tree_at(lambda m: m.dead, new, severed(cell, new))
 
     def change(self, cell: Cell, before: MetalOnGrid, after: MetalOnGrid) -> Scalar:
         """A tenth of the way of the wall, in cells."""
@@ -241,7 +238,7 @@ class LevelSetGrowth(AbstractGrowth):
         """Live metal, shared out by how thick it stands on the core."""
         grid = cell.scaffold.grid
         here = self.cell(cell, metal)
-        depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
+        depth = mean_over_parts(mean_of_corners(metal.core - metal.distance), grid)
         weight = here.scaffold.surface_area * jnp.maximum(depth, 0.0)
         deposit = self._deposit(cell, metal)
         live = jnp.sum(jnp.where(metal.dead > 0, 0.0, deposit)) - metal.film
@@ -265,7 +262,7 @@ class LevelSetGrowth(AbstractGrowth):
     def _deposit(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """Charge of the metal in each cell of the host [C]."""
         core, now = (
-            _over_parts(volume_fractions(v), cell.scaffold.grid)
+            mean_over_parts(volume_fractions(v), cell.scaffold.grid)
             for v in (metal.core, metal.distance)
         )
         volume = (core - now) * cell.scaffold.grid.volumes * self.density_factor
@@ -280,7 +277,7 @@ class LevelSetGrowth(AbstractGrowth):
     def volume(self, cell: Cell, metal: MetalOnGrid) -> Scalar:
         """What the pore has lost, and what is gone from the collector."""
         lost = metal.pore_at_first - pore_volume(
-            _fine(cell, metal.distance), metal.distance
+            fine_grid(cell.scaffold.grid, metal.distance), metal.distance
         )
         below = jnp.sum(metal.reserve) - metal.reserve_at_first
         return lost * self.density_factor + volume_of_charge(cell, below)
@@ -289,8 +286,8 @@ class LevelSetGrowth(AbstractGrowth):
     def thickness(self, cell: Cell, metal: MetalOnGrid) -> Cells:
         """How deep the bare wall lies below the surface; of the collector as well."""
         scaffold = cell.scaffold
-        first = _begun(cell, self._on_floor(cell)).distance
-        depth = _over_parts(_of_corners(first - metal.distance), scaffold.grid)
+        first = begun(cell, self._on_floor(cell)).distance
+        depth = mean_over_parts(mean_of_corners(first - metal.distance), scaffold.grid)
         bare = scaffold.surface_area.at[..., 0].add(collector_area(cell)) > 0
         return onto(cell.grid, jnp.where(bare, depth, 0.0))
 
@@ -309,7 +306,7 @@ class LevelSetGrowth(AbstractGrowth):
         trapped = self.trapped(cell, metal)
         if is_traced(trapped):
             return ()
-        openness, touching = _at_top(cell, metal)
+        openness, touching = at_top(cell, metal)
         found = []
         if not np.any(np.asarray(openness) > 0):
             top = np.asarray(cell.scaffold.shape) - 1
@@ -331,163 +328,6 @@ class LevelSetGrowth(AbstractGrowth):
         return _carried(before, after, salt)
 
 
-@compiled_quickly
-def _begun(cell: Cell, on_floor: bool) -> MetalOnGrid:
-    scaffold, grid = cell.scaffold, cell.scaffold.grid
-    if scaffold.levelset is None:
-        nodes = [n + 1 for n in grid.shape]
-        distance = jnp.full(nodes, jnp.sum(grid.widths[2]), grid.dtype)
-        fine = grid
-    else:
-        fine = _fine(cell, scaffold.levelset)
-        distance = signed_distance(fine, scaffold.levelset)
-        volume = pore_volume(fine, scaffold.levelset)
-        distance = with_volume(fine, distance, volume, 1.0)
-    core = distance
-    first = cell.initial_deposit
-    if first is not None:
-        thickness = volume_of_charge(cell, first)
-        if thickness.ndim:
-            area = interface_area(fine, face_apertures(distance))
-            amount = _on_parts(thickness, distance, grid) * area
-            thickness = extended(fine, distance, amount, area)
-        core = distance + thickness
-    reserve = jnp.zeros(grid.shape[:2], grid.dtype)
-    if on_floor:
-        height = jnp.broadcast_to(fine.node_mesh()[2], distance.shape)
-        distance = jnp.where(height < distance, height, distance)
-        core = jnp.where(height < core, height, core)
-        if first is not None:
-            per_column = jnp.broadcast_to(first, grid.shape)[..., 0]
-            reserve = per_column * collector_area(cell)
-    raw = Scaffold.from_levelset(distance, grid, trim=False)
-    solid = _solid(raw)
-    reached = flood(*solid, grid.periodic, end=0)
-    return MetalOnGrid(
-        distance=distance,
-        core=core,
-        reserve=reserve,
-        dead=jnp.zeros(grid.shape, grid.dtype),
-        anchored=(solid[1] & ~reached).astype(grid.dtype),
-        open_at_first=(raw.trimmed().pore_fraction > 0).astype(grid.dtype),
-        pore_at_first=pore_volume(fine, distance),
-        reserve_at_first=jnp.sum(reserve),
-        film=jnp.zeros((), grid.dtype),
-        step=jnp.zeros((), grid.dtype),
-    )
-
-
-@compiled_quickly
-def _with_caps(cell: Cell, bare: MetalOnGrid, nuclei: Nuclei) -> MetalOnGrid:
-    """Host and collector with nuclei on them.
-
-    The collector is a mirror, on which a cap is half of a ball.
-    """
-    fine = _fine(cell, bare.distance)
-    caps = nuclei.levelset(fine)
-    distance = jnp.where(caps < bare.distance, caps, bare.distance)
-    return eqx.tree_at(
-        lambda m: (m.distance, m.pore_at_first),
-        bare,
-        (distance, pore_volume(fine, distance)),
-    )
-
-
-def _covered(cell: Cell, metal: MetalOnGrid) -> Cells:
-    """Whether the wall in a cell is that of metal, thin metal in part."""
-    grid = cell.scaffold.grid
-    depth = _over_parts(_of_corners(metal.core - metal.distance), grid)
-    return jnp.clip(depth / (_THIN * jnp.min(_narrowest(grid))), 0.0, 1.0)
-
-
-def _fine(cell: Cell, values: Nodes) -> Grid:
-    """The grid whose nodes hold the level set."""
-    grid = cell.scaffold.grid
-    parts = subdivision_of(values, grid)
-    return grid if parts == 1 else grid.subdivided(parts)
-
-
-def _summed(fine: Cells, grid: Grid) -> Cells:
-    """Sum over the parts of each cell."""
-    x, y, z = grid.shape
-    a, b, c = (n // m for n, m in zip(fine.shape, grid.shape, strict=True))
-    return fine.reshape(x, a, y, b, z, c).sum((1, 3, 5))
-
-
-def _over_parts(fine: Cells, grid: Grid) -> Cells:
-    """Mean over the parts of each cell."""
-    return _summed(fine, grid) * (np.prod(grid.shape) / fine.size)
-
-
-def _on_parts(values: Cells, nodes: Nodes, grid: Grid) -> Cells:
-    """The value of each cell, in all of its parts."""
-    parts = subdivision_of(nodes, grid)
-    for axis in range(3):
-        values = jnp.repeat(values, parts, axis)
-    return values
-
-
-def _of_corners(nodes: Nodes) -> Cells:
-    """Mean of the corners of each cell."""
-    for axis, n in enumerate(nodes.shape):
-        below = jax.lax.slice_in_dim(nodes, 0, n - 1, axis=axis)
-        nodes = (below + jax.lax.slice_in_dim(nodes, 1, n, axis=axis)) / 2
-    return nodes
-
-
-def _narrowest(grid: Grid) -> Array:
-    widths = [w for w in grid.widths if w.shape[0] > 1] or list(grid.widths)
-    return jnp.stack([jnp.min(w) for w in widths])
-
-
-def _wall_area(fine: Grid, distance: Nodes, on_floor: bool) -> Cells:
-    """Area of all walls in the parts of cells, the plated collector's too [m²]."""
-    apertures = face_apertures(distance)
-    area = interface_area(fine, apertures)
-    if not on_floor:
-        return area
-    floor = apertures[2][..., 0] * fine.face_areas(2)[..., 0]
-    return area.at[..., 0].add(floor)
-
-
-def _solid(raw: Scaffold) -> tuple[Faces, Bool[Array, "x y z"]]:
-    """Faces through which the solid holds together, and cells that have some."""
-    x, y, z = (
-        jnp.where(1 - face > _SLIVER, 1 - face, 0.0) for face in raw.face_transmission
-    )
-    return (x, y, z), jax.lax.stop_gradient(1 - raw.pore_fraction) > _SLIVER
-
-
-def _severed(cell: Cell, metal: MetalOnGrid) -> Cells:
-    """1 where the solid is connected neither to the collector nor to an anchor."""
-    grid = cell.scaffold.grid
-    faces, solid = _solid(Scaffold.from_levelset(metal.distance, grid, trim=False))
-    anchors = metal.anchored > 0
-    reached = flood(faces, solid, grid.periodic, end=0, seeds=anchors)
-    return (solid & ~reached).astype(grid.dtype)
-
-
-def _conductivity(cell: Cell, metal: MetalOnGrid) -> Cells:
-    """σ of the solid in each cell [S m⁻¹]: of host and metal by their volumes."""
-    grid = cell.scaffold.grid
-    core, now = (
-        1 - _over_parts(volume_fractions(v), grid) for v in (metal.core, metal.distance)
-    )
-    share = jnp.where(now > core, 1 - core / jnp.where(now > 0, now, 1.0), 0.0)
-    own = as_float(cell.solid_conductivity)
-    return own + share * (metal_of(cell).electrical_conductivity - own)
-
-
-@compiled_quickly
-def _at_top(cell: Cell, metal: MetalOnGrid) -> tuple[Array, Array]:
-    """Openness of the top faces, and where metal has come to a top that was clear."""
-    grid = cell.scaffold.grid
-    raw = Scaffold.from_levelset(metal.distance, grid, trim=False)
-    openness = raw.face_transmission[2][..., -1]
-    clear = jnp.all(metal.core[..., -1] > 0)
-    return openness, clear & (openness < 1 - _SLIVER)
-
-
 def _place(cell: Cell, at: Any) -> Array:
     centers = cell.scaffold.grid.centers
     return jnp.stack([centers[axis][int(at[axis])] for axis in range(3)])
@@ -501,8 +341,8 @@ def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
     grid = after.scaffold.grid
     closed = jnp.zeros(grid.shape, bool)
     if after.scaffold.levelset is not None:
-        inside = _over_parts(volume_fractions(after.scaffold.levelset), grid)
-        closed = (after.scaffold.pore_fraction == 0) & (inside > _SLIVER)
+        inside = mean_over_parts(volume_fractions(after.scaffold.levelset), grid)
+        closed = (after.scaffold.pore_fraction == 0) & (inside > SLIVER)
     above = old.grid.shape[2] - grid.shape[2]
     return carried_over(
         salt,

@@ -241,6 +241,17 @@ def test_front_that_takes_all_it_meets(supply, width):
     assert float(run.faraday_mismatch) < 1e-10
 
 
+def taken_by_a_seed(seed, first, last, width):
+    """Two times, and what a seed has taken by then [m³]; it grows to `last` times."""
+    cell = taking_all(seed, 0.5, plated_collector=False)
+    times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
+    lengths = times[0], times[1] - times[0]
+    steps = [dj.Potentiostatic(PLATING, time=t) for t in lengths]
+    run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(0.025))
+    assert float(run.faraday_mismatch) < 1e-10
+    return times, np.cumsum(run.step_charges) * LITHIUM * cell.footprint
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("well_compiled")
 def test_wire_that_takes_all_it_meets():
@@ -251,16 +262,26 @@ def test_wire_that_takes_all_it_meets():
     grid = Grid((side, np.full(1, h), side))
     x, y, z = grid.node_mesh()
     seed = dj.Scaffold.from_levelset(jnp.hypot(x, z) + 0 * y - first, grid)
-    cell = taking_all(seed, 0.5, plated_collector=False)
-    times = [(k * first / (2 * width)) ** 2 / D for k in (last / 2, last)]
-    lengths = times[0], times[1] - times[0]
-    steps = [dj.Potentiostatic(PLATING, time=t) for t in lengths]
-    run = dj.plate(cell, steps, growth=LevelSetGrowth(), windows=Windows(0.025))
-    deposit = np.cumsum(run.step_charges) * LITHIUM * float(grid.lengths[0])
-    square = first**2 + deposit * 4 / np.pi
+    times, deposit = taken_by_a_seed(seed, first, last, width)
+    square = first**2 + deposit / h * 4 / np.pi
     slope = (square[1] - square[0]) / (times[1] - times[0])
     assert slope == pytest.approx(4 * width**2 * D, rel=0.015)
-    assert float(run.faraday_mismatch) < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("well_compiled")
+def test_ball_that_takes_all_it_meets():
+    # MB1, sphere: an eighth of a ball, from a radius of 2.5 cells to 10, when the layer
+    # before it is five cells.
+    h, first, last, width = 2e-6, 5e-6, 4, 1.03801692405
+    side = np.concatenate([np.full(13, h), stretched_widths(h, 8 * last * h, 1.3)])
+    grid = Grid((side, side, side))
+    x, y, z = grid.node_mesh()
+    seed = dj.Scaffold.from_levelset(jnp.sqrt(x**2 + y**2 + z**2) - first, grid)
+    times, deposit = taken_by_a_seed(seed, first, last, width)
+    square = (first**3 + deposit * 6 / np.pi) ** (2 / 3)
+    slope = (square[1] - square[0]) / (times[1] - times[0])
+    assert slope == pytest.approx(4 * width**2 * D, rel=0.03)
 
 
 GROWTH_RATES = [
