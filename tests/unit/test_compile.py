@@ -86,6 +86,10 @@ def test_a_derivative_is_one_program_whatever_depends_on_what(wrapped, caplog):
     assert programs(caplog, "law") == (2 if wrapped else 4)
     x, dx = jnp.asarray(3.0), jnp.asarray(1.0)
     assert float(jax.jvp(both, (x,), (dx,))[1]) == pytest.approx(exact[1], rel=1e-6)
+    for jacobian in (jax.jacfwd, jax.jacrev):
+        assert float(jacobian(both)(x)) == pytest.approx(exact[1], rel=1e-6)
+    many = jax.vmap(jax.grad(both))(jnp.stack([x, x]))
+    assert many == pytest.approx(np.full(2, exact[1]), rel=1e-6)
 
 
 def test_numbers_without_a_derivative_go_as_they_are():
