@@ -98,6 +98,7 @@ class PlatingRun:
         places = self._places(self.here)
         self.model, self.state, self.salt = opened(self.here, places, left, None, None)
         self.concentration = jnp.zeros_like(self.salt)
+        self.last_length: Any = jnp.zeros_like(self.state.charge)
         self.salt_at_first = jnp.sum(self.salt)
         self.nuclei = None if self.nucleation is None else MeanNuclei.none(self.cell)
         self._begin_surface(None)
@@ -118,7 +119,8 @@ class PlatingRun:
         places = self._places(self.here)
         self.model, _, _ = opened(self.here, places, left, None, None)
         self.salt = self.model.pore_volume * before.state.fields.c
-        self.concentration = jnp.zeros_like(self.salt)
+        self.concentration = before.position.concentration
+        self.last_length = before.position.window
         self.state, self.nuclei = before.state, before.nuclei
         self.salt_at_first = jnp.sum(self.salt)
         self.begun = before.end_time
@@ -141,7 +143,6 @@ class PlatingRun:
         self.lengths.next = float(known(position.length))
         self.step_size = float(known(position.step_size)) or None
         self.last_gain = position.gain
-        self.concentration = position.concentration
         self.salt_at_first, self.squeezed = position.salt, position.squeezed
         self.stored = position.stored
         if np.isfinite(known(partial.closure_time)):
@@ -302,10 +303,7 @@ class PlatingRun:
     def _late(self) -> Scalar | None:
         """For how long the salt spreads that the last window's growth moved [s]."""
         share = self.growth.late
-        if share == 0:
-            return None
-        nothing = jnp.zeros_like(self.since)
-        return nothing if self.last_gain is None else share * self.last_gain.duration
+        return None if share == 0 else share * self.last_length
 
     def _damping(self, plain: PlainStep) -> Scalar:
         """How long the first step of a window may be [s].
@@ -371,7 +369,7 @@ class PlatingRun:
         self.concentration = jnp.where(model.in_pore, run.state.fields.c, 0.0)
         self.model, self.here = model, here
         if float(known(window.facts)[0]) > 0:
-            self.last_gain = window.gain
+            self.last_gain, self.last_length = window.gain, window.gain.duration
         self.since = first + run.time
 
     def _ended(self, plain: PlainStep, window: Window, facts, end: float):
@@ -422,7 +420,8 @@ class PlatingRun:
         volume = domain.pore_fraction * cell.grid.volumes
         c0 = cell.salt.concentration
         wet = volume > 0
-        c = jnp.where(wet, salt / jnp.where(wet, volume, 1.0), 0.0)
+        share = jnp.where(wet, 1 / jnp.where(wet, volume, 1.0), 0.0)
+        c = salt * share
         scale = self.model.thermal_voltage
         steps = self.steps_seen
         if self.index < len(self.protocol) and float(known(self.since)) > 0:
@@ -443,7 +442,7 @@ class PlatingRun:
             thickness=growth.thickness(cell, self.metal),
             dead_metal=dead_share(cell, growth.dead(cell, self.metal)),
             pore_fraction=domain.pore_fraction,
-            concentration=c0 * c,
+            concentration=c0 * share * self._spread(final, salt),
             liquid_potential=scale * state.fields.liquid,
             local_current_density=state.reactions.host.current,
             final_voltage=scale * state.fields.collector,
@@ -483,11 +482,24 @@ class PlatingRun:
             length=jnp.asarray(self.lengths.next, float),
             step_size=jnp.asarray(self.step_size or 0.0, float),
             gain=self.last_gain,
+            window=self.last_length,
             concentration=self.concentration,
             salt=self.salt_at_first,
             squeezed=jnp.asarray(squeezed, float),
             stored=jnp.asarray(self.stored, float),
         )
+
+    def _spread(self, final: Cell, salt: Cells) -> Cells:
+        """Salt [m³ of c₀] as the next window would find it: what is late has spread."""
+        late = self._late()
+        if late is None:
+            return salt
+        charging = None if self.nuclei is None else (self.capacitance, late)
+        _, _, salt = opened(
+            final, self._places(final), self.growth.left(self.cell, self.metal),
+            salt, self.state, self.nuclei, charging, (late, self.concentration),
+        )  # fmt: skip
+        return salt
 
     def _metal_mismatches(self, turned: Scalar) -> dict[str, Any]:
         """Of all metal, against what was `turned` over per footprint [C m⁻²]."""

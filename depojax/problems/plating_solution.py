@@ -27,6 +27,7 @@ class Position(eqx.Module):
     length: Scalar  # of the next window [s]
     step_size: Scalar  # for it to begin with, 0 where that is not known [s]
     gain: Gain | None  # of the last window of the step
+    window: Scalar  # length of the last window [s]
     concentration: Cells  # over c₀ at its end, in its pores; 0 elsewhere
     salt: Scalar  # at first [m³ of c₀]
     squeezed: Scalar  # out of the top since then [m³ of c₀]

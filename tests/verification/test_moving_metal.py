@@ -184,6 +184,13 @@ def test_planar_front_with_butler_volmer():
         assert float(run.faraday_mismatch) < 1e-10
         thickness = float(run.thickness[0, 0, 0])
         assert thickness == pytest.approx(float(s[-1]), rel=1e-9)
+        # Salt that the front has pushed last does not stand before it.
+        wet = run.pore_fraction > 0
+        assert np.all(np.diff(np.asarray(run.concentration)[wet]) > 0)
+        kept = jnp.sum(
+            run.pore_fraction * (run.concentration / 1000 - run.state.fields.c)
+        )
+        assert abs(float(kept)) < 1e-9
     assert errors[0] < 0.01
     assert errors[1] < 0.5 * errors[0]
 
