@@ -78,7 +78,7 @@ class PlatingRun:
         self.steps_seen = StepRecord()
         self.surface: FreshSurface | None = None
         self.ended: list[str] = []
-        self.places: int | None = -1  # room for reacting cells; None: for all
+        self.places: int | None = -1  # room for reacting cells; None: all, -1: not yet
         self.closure: tuple[Any, Any] | None = None
         self.result: RESULTS = RESULTS.successful
         self.kept_at = clock.monotonic()
@@ -494,10 +494,10 @@ class PlatingRun:
         late = self._late()
         if late is None:
             return salt
-        charging = None if self.nuclei is None else (self.capacitance, late)
+        left = self.growth.left(self.cell, self.metal)
         _, _, salt = opened(
-            final, self._places(final), self.growth.left(self.cell, self.metal),
-            salt, self.state, self.nuclei, charging, (late, self.concentration),
+            final, self._places(final), left, salt, self.state, None, None,
+            (late, self.concentration),
         )  # fmt: skip
         return salt
 
