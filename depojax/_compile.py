@@ -16,8 +16,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from depojax._checks import refuse
+from depojax._sums import added
 from depojax._types import is_traced
 
 _QUICKER = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
@@ -67,8 +69,20 @@ def differentiated_alike(function: Callable[..., Any]) -> Callable[..., Any]:
 def _entangled(tree: Any) -> Any:
     """The same numbers; a derivative of one is one of all, 0 where there is none."""
     numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
-    # JAX's rules for barriers make zeros of what has no tangent or cotangent.
-    return eqx.combine(jax.lax.optimization_barrier(numbers), rest)
+    leaves, structure = jax.tree.flatten(numbers)
+    if not leaves:
+        return tree
+    return eqx.combine(
+        jax.tree.unflatten(structure, _with_nothing_of_all(leaves)), rest
+    )
+
+
+@jax.jit
+def _with_nothing_of_all(numbers: list[Array]) -> list[Array]:
+    """To each is added the sum of no entry of all: 0, but JAX cannot know."""
+    none = [jax.lax.slice_in_dim(jnp.atleast_1d(x), 0, 0) for x in numbers]
+    nothing = added(jnp.sum(x.real).astype(float) for x in none)
+    return [x + nothing.astype(x.dtype) for x in numbers]
 
 
 @functools.cache

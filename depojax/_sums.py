@@ -1,11 +1,19 @@
-"""Sums over a few fields."""
+"""Sums over a few fields, and products with sums that keep their digits."""
 
 import functools
 import operator
 from collections.abc import Iterable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
+
+# Left to itself a GPU rounds what it multiplies in float32 to 11 bits (TensorFloat-32).
+_EXACT = jax.lax.Precision.HIGHEST
+vdot = functools.partial(jnp.vdot, precision=_EXACT)
+matmul = functools.partial(jnp.matmul, precision=_EXACT)
+einsum = functools.partial(jnp.einsum, precision=_EXACT)
+dot_general = functools.partial(jax.lax.dot_general, precision=_EXACT)
 
 
 def sum_of_few(values: Array, axis: int = 0) -> Array:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from depojax._checks import check_choice, refuse
+from depojax._sums import einsum, matmul
 from depojax._types import as_float, static
 from depojax.design.variables import AbstractVariable
 from depojax.fv.grid import Grid
@@ -69,7 +70,7 @@ class Profile(AbstractField):
     def on_heights(self, relative_height: Array) -> Array:
         """The profile at heights z/L in [0, 1]."""
         values = _known(self.values)
-        return self.basis(relative_height).astype(values.dtype) @ values
+        return matmul(self.basis(relative_height).astype(values.dtype), values)
 
     def basis(self, relative_height: Array) -> Array:
         """What each value counts at these heights: shape (*heights, n), sums of 1."""
@@ -106,7 +107,7 @@ class VolumeField(AbstractField):
             _basis(jnp.ravel(s), n, degree).astype(values.dtype)
             for s, n in zip((x, y, z), values.shape, strict=True)
         ]
-        return jnp.einsum("xi,yj,zk,ijk->xyz", *along, values, optimize=True)
+        return einsum("xi,yj,zk,ijk->xyz", *along, values, optimize=True)
 
 
 def _numbers(values: Any) -> AbstractVariable | Array:

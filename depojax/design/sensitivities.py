@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from depojax._checks import check_array_shape, check_range, nearest, refuse
+from depojax._sums import einsum
 from depojax._types import static
 from depojax.design.names import all_leaves, named_leaves, numbers_by_name
 
@@ -169,7 +170,7 @@ def propagate_uncertainty(
         check_array_shape("correlation", correlation, (sigma.size, sigma.size))
         _check_correlation(np.asarray(correlation, float))
         matrix = jnp.asarray(correlation, results.dtype)
-    covariance = scaled @ matrix @ scaled.T
+    covariance = einsum("oi,ij,pj->op", scaled, matrix, scaled)
     return Uncertainty(
         results=results,
         standard_deviations=jnp.sqrt(jnp.diagonal(covariance)),

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from depojax._checks import check_finite, check_range, refuse
+from depojax._sums import einsum
 from depojax._types import Scalar, as_float, is_traced, static
 from depojax.physics.electrolyte import (
     AbstractElectrolyte,
@@ -126,7 +127,7 @@ class PropertyTable(eqx.Module):
     def __call__(self, c: Array, T: Array) -> Properties:
         """The properties at c [mol m⁻³] and T [K]."""
         roots, values = self.roots.astype(c.dtype), self.values.astype(c.dtype)
-        y = jnp.einsum("m,pmn->pn", self._weights(1 / T).astype(c.dtype), values)
+        y = einsum("m,pmn->pn", self._weights(1 / T).astype(c.dtype), values)
         step = roots[1] - roots[0]
         place = (jnp.sqrt(c) - roots[0]) / step
         left = jnp.clip(jnp.floor(place).astype(int), 0, roots.size - 2)

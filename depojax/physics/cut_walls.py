@@ -103,7 +103,7 @@ def _plane_offsets(normal, widths, open_share) -> np.ndarray:
         """Volume of the unit cube where m·ξ < α, by inclusion and exclusion."""
         total = np.zeros_like(alpha)
         for corner in np.ndindex(2, 2, 2):
-            rest = np.maximum(alpha - m @ np.asarray(corner, float), 0)
+            rest = np.maximum(alpha - m.dot(np.asarray(corner, float)), 0)
             total += (-1) ** sum(corner) * rest**3
         return total / (6 * m.prod(axis=1))
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._sums import sum_of_few
+from depojax._sums import einsum, sum_of_few
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import IonCells, IonFields, IonModel
 from depojax.problems.ion_tangent import BathSlopes, IonTangent
@@ -223,13 +223,13 @@ class _Losses(eqx.Module):
                     far_charge = far_charge.at[..., at].add(own)
         reacting = jnp.asarray(model.reacting)
         host = tangent.host_share[1]
-        far = jnp.tensordot(z[reacting], local.by_potential, axes=1) - host
+        far = einsum("i,i...->...", z[reacting], local.by_potential) - host
         ions = jnp.zeros((len(model.charges), *none.shape), none.dtype)
         for m, k in enumerate(model.reacting):
             ions = ions.at[k].add(local.by_ions[m, k])
         for bath in tangent.baths:
             at = bath.layer
-            through = jnp.tensordot(jnp.square(z), bath.by_driving, axes=1)
+            through = einsum("i,i...->...", jnp.square(z), bath.by_driving)
             if at == 0:
                 host = host.at[..., at].add(through)
             else:
@@ -255,7 +255,7 @@ def _systems(tangent: IonTangent, boltzmann: IonCells, per_time: Scalar) -> list
             by_field = jnp.where(still, 0.0, -slopes.driven)
             moving = -slopes.driven if model.neutral else slopes.here * weighted
             moving = jnp.where(still, 0.0, moving)
-        carried = jnp.tensordot(jnp.square(z), by_field, axes=1)
+        carried = einsum("i,i...->...", jnp.square(z), by_field)
         current.append(carried + per_time * gauss[-1])
         ions.append(moving)
     return [

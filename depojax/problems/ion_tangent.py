@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from depojax._sums import sum_of_few
+from depojax._sums import sum_of_few, vdot
 from depojax._types import Cells, Scalar, static
 from depojax.problems.ion_model import Bath, IonCells, IonFields, IonModel, Passing
 from depojax.problems.ion_reactions import passing_of, side_currents
@@ -98,7 +98,7 @@ class IonTangent(eqx.Module):
 
     def _current(self, x: IonFields) -> Scalar:
         by_ions, by_potential, by_collector = self.host_share
-        taken = jnp.vdot(by_ions, x.c) + jnp.vdot(by_potential, x.potential)
+        taken = vdot(by_ions, x.c) + vdot(by_potential, x.potential)
         taken = taken + by_collector * x.collector
         for bath in self.baths:
             if bath.layer == 0:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Int
 
 from depojax._checks import refuse
 from depojax._extremes import least_of
+from depojax._sums import vdot
 from depojax._types import Cells, Scalar, static
 from depojax.fv.boundary import FixedFlux, FixedValue, boundary_terms
 from depojax.fv.operators import conductances, without_ends
@@ -217,7 +218,7 @@ def solve_diffusion(
     """A u = b from a guess: u, whether it converged, iterations."""
     solver = MultigridCG(rtol=rtol, singular=singular)
     guess = jax.lax.stop_gradient(guess)
-    scale = jax.lax.stop_gradient(jnp.sqrt(jnp.vdot(b, b)))
+    scale = jax.lax.stop_gradient(jnp.sqrt(vdot(b, b)))
     state = solver.init(operator, {"hierarchy": hierarchy, "scale": scale})
     solution = lx.linear_solve(
         operator, b - operator.mv(guess), solver, state=state, throw=False

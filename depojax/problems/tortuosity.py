@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from depojax._checks import check_choice, check_range, refuse
 from depojax._compile import compiled_quickly
-from depojax._types import Cells, Faces, Scalar, concrete, is_traced, static
+from depojax._sums import matmul
+from depojax._types import Cells, Faces, Scalar, is_traced, static
 from depojax.fv.grid import AXES, Grid, along, axis_index
 from depojax.fv.operators import faces_between, harmonic_to_faces
 from depojax.problems.conduction import Conduction, Sides, along_axis
@@ -191,7 +192,7 @@ class Sample(eqx.Module):
     def porosity(self) -> Scalar:
         """Volume of the phase, with what was closed, / total volume."""
         x, y, z = self.grid.widths
-        part = self.fraction.astype(z.dtype) @ z @ y @ x
+        part = matmul(matmul(matmul(self.fraction.astype(z.dtype), z), y), x)
         return part / self.grid.volume + self.closed
 
 
@@ -204,8 +205,8 @@ def sample_of(scaffold: Any, phase: str, precision: str | None) -> Sample:
         sample = _of_scaffold(scaffold, phase)
     else:
         sample = _of_image(scaffold, phase)
-    fraction = concrete(sample.fraction)
-    if fraction is not None and not (fraction > 0).any():
+    # Where the image is: to look through it here takes longer than a GPU's solve.
+    if not is_traced(sample.fraction) and not bool(jnp.any(sample.occupied)):
         raise refuse("scaffold", f"some {phase}", "none", "Check which phase is meant.")
     double = jnp.result_type(float) == jnp.float64
     if precision == "float64" and not double:

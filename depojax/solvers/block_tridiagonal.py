@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from depojax._sums import matmul
 from depojax._types import static
 
 Blocks = Float[Array, "n m m"]
@@ -45,8 +46,8 @@ class BlockTridiagonal(eqx.Module):
         def forward(before, now):
             x, ahead = before
             L, D, U, b = now
-            both = jnp.concatenate([U, b - L @ x], axis=1)
-            solved = eliminated(D - L @ ahead, both)
+            both = jnp.concatenate([U, b - matmul(L, x)], axis=1)
+            solved = eliminated(D - matmul(L, ahead), both)
             ahead, x = solved[:, :m], solved[:, m:]
             return (x, ahead), (x, ahead)
 
@@ -58,7 +59,7 @@ class BlockTridiagonal(eqx.Module):
 
         def back(above, now):
             x, ahead = now
-            x = x - ahead @ above
+            x = x - matmul(ahead, above)
             return x, x
 
         none = jnp.zeros((m, k), b.dtype)

@@ -24,6 +24,7 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from depojax._sums import vdot
 from depojax._types import Scalar, static
 
 
@@ -148,7 +149,7 @@ def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):
 
     def take_out(k, carry):
         w, column = carry
-        share = jnp.vdot(basis[k], w)
+        share = vdot(basis[k], w)
         return w - share * basis[k], column.at[k].set(share)
 
     none = jnp.zeros(basis.shape[0], w.dtype)
@@ -195,14 +196,14 @@ def _back_substituted(triangle: Float[Array, "m m"], known: Array, size: Array):
 
     def solve(k, y):
         i = m - 1 - k
-        value = _over(known[i] - triangle[i] @ y, triangle[i, i])
+        value = _over(known[i] - vdot(triangle[i], y), triangle[i, i])
         return y.at[i].set(jnp.where(i < size.astype(i.dtype), value, 0))
 
     return jax.lax.fori_loop(0, m, solve, jnp.zeros_like(known))
 
 
 def _norm(v: Array) -> Scalar:
-    return jnp.sqrt(jnp.vdot(v, v))
+    return jnp.sqrt(vdot(v, v))
 
 
 def _over(part: Array, whole: Array) -> Array:

@@ -13,6 +13,8 @@ import jax
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
+from depojax._sums import matmul
+
 
 class LeastSquares(NamedTuple):
     """Where the sum of squares is least."""
@@ -48,7 +50,7 @@ def least_squares_of_logs(
     return LeastSquares(
         logs=logs,
         residual=residual(logs),
-        normal=J.T @ J,
+        normal=matmul(J.T, J),
         ended=solution.result == optx.RESULTS.successful,
         steps=solution.stats["num_steps"],
     )

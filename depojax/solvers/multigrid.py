@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from depojax._sums import matmul
 from depojax._types import Cells, Scalar, static
 from depojax.fv.grid import Grid, along
 from depojax.solvers.stencil import (
@@ -361,7 +362,7 @@ class _Dense(eqx.Module):
         return cls(pseudo_inverse((matrix + matrix.T) / 2), level.shape)
 
     def __call__(self, b: Padded) -> Padded:
-        u = self.matrix @ interior(b, self.shape).ravel()
+        u = matmul(self.matrix, interior(b, self.shape).ravel())
         return padded(u.reshape(self.shape))
 
 

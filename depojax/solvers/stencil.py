@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from depojax._sums import added
+from depojax._sums import added, dot_general, matmul
 from depojax._types import Cells, Faces, Scalar, static
 
 Padded = Float[Array, "xp plane"]  # xp = x + 2, plane = (y + 2)(z + 2)
@@ -77,7 +77,7 @@ def dot(u: Padded, v: Padded) -> Scalar:
     """Σ u v over all cells, summed in stages: single precision keeps its digits."""
     rows = 256 if u.size % 256 == 0 else u.shape[0]
     u, v = u.reshape(rows, -1), v.reshape(rows, -1)
-    parts = jax.lax.dot_general(u, v, (((1,), (1,)), ((0,), (0,))))
+    parts = dot_general(u, v, (((1,), (1,)), ((0,), (0,))))
     return jnp.sum(parts)
 
 
@@ -87,7 +87,7 @@ def total(u: Array) -> Scalar:
     # `u` is made of, and then compute that slowly.
     length = u.shape[-1] if u.ndim > 2 else math.gcd(u.shape[-1], 512)
     ones = jnp.ones(length, u.dtype)
-    return jnp.sum(u.reshape(-1, length) @ ones)
+    return jnp.sum(matmul(u.reshape(-1, length), ones))
 
 
 def rows(u: Array) -> Array:

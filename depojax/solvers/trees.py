@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from depojax._sums import vdot
 from depojax._types import Scalar
 
 
@@ -33,7 +34,7 @@ def all_finite(x: PyTree) -> Bool[Array, ""]:
 def inner(x: PyTree, y: PyTree) -> Scalar:
     """Σ x y over all leaves."""
     leaves = zip(*map(jax.tree.leaves, (x, y)), strict=True)
-    return jnp.sum(jnp.stack([jnp.vdot(a, b) for a, b in leaves]))
+    return jnp.sum(jnp.stack([vdot(a, b) for a, b in leaves]))
 
 
 def norm(x: PyTree) -> Scalar:
