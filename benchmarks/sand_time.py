@@ -65,13 +65,9 @@ def run_case(kind: str, size: list[int], precision: str, task: str) -> dict:
     import jax
 
     jax.config.update("jax_enable_x64", precision == "float64")
-    base = peak_memory()
     tasks = {"forward": forward, "gradient": gradient_cost, "peer": peer}
     numbers = tasks[task](kind, tuple(size))
-    device = jax.devices()[0]
-    on_device = (device.memory_stats() or {}).get("peak_bytes_in_use")
-    memory = {"base": base, "peak": peak_memory(), "device_peak": on_device}
-    return numbers | {"memory": memory}
+    return numbers | {"memory": peak_memory()}
 
 
 def make_scaffold(kind: str, size, seed: int = 7):
@@ -283,13 +279,11 @@ def print_case(kind: str, size, precision: str, r: dict) -> None:
     ]
     per_iteration = 1e3 * r["sand"][1] / r["iterations"]
     solves = 2 * r["attempts"]
-    memory = r["memory"]["device_peak"]
-    memory = r["memory"]["peak"] if memory is None else memory / 1e9
     print(
         f"{kind:8} {'x'.join(map(str, size)):>11} {precision:7} "
         f"{' '.join(pairs)} {r['steps']:5d} {r['iterations'] / solves:9.1f} "
         f"{per_iteration:6.2f} {per_iteration * 1e6 / r['cells']:11.1f} "
-        f"{memory:5.2f} {r['time']:9.5g}",
+        f"{r['memory']:5.2f} {r['time']:9.5g}",
         flush=True,
     )
 

@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--iterations", action="store_true", help="iterations only")
     parser.add_argument("--sizes", type=int, nargs="*", help="voxels per side")
     parser.add_argument("--media", nargs="*", help="only those that begin so")
+    parser.add_argument("--cases", nargs="*", help="only those that contain a word")
+    parser.add_argument("--once", action="store_true", help="no second process")
     parser.add_argument("--note", default="", help="words for the header")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--image", nargs=3, help=argparse.SUPPRESS)
@@ -72,10 +74,10 @@ def main() -> None:
         for n in sizes:
             for medium in ("blobs 0.5", "fibre mat 0.85", "foam 0.9"):
                 if wanted(medium, options.media):
-                    compare(medium, n, Path(folder))
+                    compare(medium, n, Path(folder), options.cases, options.once)
 
 
-def compare(medium: str, n: int, folder: Path) -> None:
+def compare(medium: str, n: int, folder: Path, only, once: bool) -> None:
     """One image by all programs."""
     path = folder / f"{medium.replace(' ', '_')}_{n}.npy"
     # In another process too: what this one has used, its children would report.
@@ -98,18 +100,20 @@ def compare(medium: str, n: int, folder: Path) -> None:
                 program, path, folder, precision="float64", tolerance=1e-12
             )["value"]
         for label, settings in cases:
+            if only and not any(word in f"{program}: {label}" for word in only):
+                continue
             found = in_own_process(program, path, folder, **settings)
             if "failed" in found:
                 print(f"{program + ': ' + label:36} failed: {found['failed']}")
                 continue
             again = (
                 in_own_process(program, path, folder, **settings)["first"]
-                if program == "depojax"
+                if program == "depojax" and not once
                 else float("nan")
             )
             print(
                 f"{program + ': ' + label:36} {found['first']:8.2f} {again:8.2f} "
-                f"{found['warm']:8.2f} {found['iterations'] or '':>10} "
+                f"{found['warm']:8.3f} {found['iterations'] or '':>10} "
                 f"{found['value']:12.9f} {found['value'] / exact - 1:9.1e} "
                 f"{found['memory']:6.2f}",
                 flush=True,
@@ -137,7 +141,8 @@ def run_case(program: str, path: str, cache: str, **settings) -> dict:
     }
     if program == "depojax":
         settings["cache"] = cache
-    return programs[program](image, **settings) | {"memory": peak_memory()}
+    found = programs[program](image, **settings)
+    return found if "memory" in found else found | {"memory": peak_memory()}
 
 
 def by_depojax(image, precision: str, tolerance: float, cache: str) -> dict:
@@ -163,16 +168,22 @@ def by_depojax(image, precision: str, tolerance: float, cache: str) -> dict:
 def by_taufactor(image, conv: float) -> dict:
     """Red-black relaxation in torch; z is its first axis here."""
     import taufactor
+    import torch
+
+    on_device = torch.cuda.is_available()
 
     turned = np.ascontiguousarray(np.moveaxis(image, 2, 0)).astype(np.uint8)
     times, value = [], float("nan")
     for _ in range(1 if image.shape[0] > 128 else 2):
         start = time.perf_counter()
-        solver = taufactor.Solver(turned, device="cpu")
+        solver = taufactor.Solver(turned, device="cuda" if on_device else "cpu")
         solver.solve(verbose=False, conv_crit=conv)
         times.append(time.perf_counter() - start)
         value = float(np.squeeze(np.asarray(solver.D_eff)))
-    return {"first": times[0], "warm": times[-1], "value": value, "iterations": None}
+    found = {"first": times[0], "warm": times[-1], "value": value, "iterations": None}
+    if on_device:
+        found["memory"] = torch.cuda.max_memory_allocated() / 1e9
+    return found
 
 
 def by_porespy(image) -> dict:

@@ -21,7 +21,12 @@ def timed(function) -> tuple[float, Any]:
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far [GB]."""
+    """Most memory of this process so far [GB]: on an accelerator, if there is one."""
+    if "jax" in sys.modules:
+        device = sys.modules["jax"].devices()[0]
+        on_device = (device.memory_stats() or {}).get("peak_bytes_in_use")
+        if on_device is not None:
+            return on_device / 1e9
     scale = 1e9 if sys.platform == "darwin" else 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
