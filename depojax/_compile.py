@@ -49,6 +49,23 @@ def compiled_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`equinox.filter_jit` for the solvers of `lineax.linear_solve`.
+
+    lineax asks what an answer looks like before it asks for the answer. JAX remembers a
+    compiled function between the two, if it finds itself in the same surroundings: that
+    no mesh is set and that there is an empty one are the same, but not to JAX.
+    """
+    compiled = eqx.filter_jit(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        with jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()):
+            return compiled(*arguments)
+
+    return call
+
+
 def differentiated_alike(function: Callable[..., Any]) -> Callable[..., Any]:
     """Differentiate a compiled function from all of its numbers to all, or not at all.
 

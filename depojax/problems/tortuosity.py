@@ -205,9 +205,14 @@ def sample_of(scaffold: Any, phase: str, precision: str | None) -> Sample:
         sample = _of_scaffold(scaffold, phase)
     else:
         sample = _of_image(scaffold, phase)
-    # Where the image is: to look through it here takes longer than a GPU's solve.
-    if not is_traced(sample.fraction) and not bool(jnp.any(sample.occupied)):
-        raise refuse("scaffold", f"some {phase}", "none", "Check which phase is meant.")
+    if not is_traced(sample.fraction):
+        # Where the image is: to look through it here takes longer than a GPU's solve.
+        with jax.ensure_compile_time_eval():
+            some = jnp.any(sample.occupied)
+        if not bool(some):
+            raise refuse(
+                "scaffold", f"some {phase}", "none", "Check which phase is meant."
+            )
     double = jnp.result_type(float) == jnp.float64
     if precision == "float64" and not double:
         raise refuse(

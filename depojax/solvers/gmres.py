@@ -24,8 +24,9 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from depojax._compile import traced_once
 from depojax._sums import vdot
-from depojax._types import Scalar, static
+from depojax._types import Scalar, as_float, static
 
 
 class AbstractPreconditioner(eqx.Module):
@@ -64,66 +65,12 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
         return GMRESState(operator, options["preconditioner"], scale)
 
     def compute(self, state: GMRESState, vector: PyTree, options: dict[str, Any]):
-        b, unravel = ravel_pytree(vector)
-        m, n, dtype = self.restart, b.size, b.dtype
-        size = jnp.maximum(_norm(b), state.scale.astype(dtype))
-        target = jnp.asarray(self.rtol, dtype) * size
-        places = jnp.arange(m + 1, dtype=jnp.int32)
-
-        def begin(r, residual):
-            """Basis, M basis, R, rotations, and Qᵀ of the residual."""
-            return (
-                jnp.zeros((m + 1, n), dtype).at[0].set(_over(r, residual)),
-                jnp.zeros((m, n), dtype),
-                jnp.zeros((m, m), dtype),
-                jnp.zeros((m, 2), dtype).at[:, 0].set(1),
-                jnp.zeros(m + 1, dtype).at[0].set(residual),
-            )
-
-        def expand(carry):
-            (basis, near, triangle, rotations, known), j = carry
-            z = state.preconditioner(unravel(basis[j]))
-            near = near.at[j].set(ravel_pytree(z)[0])
-            w = ravel_pytree(state.operator.mv(z))[0]
-            w, column = _orthogonalised(w, basis, j)
-            length = _norm(w)
-            basis = basis.at[j + 1].set(_over(w, length))
-            column = _rotated(column, rotations)
-            radius = jnp.hypot(column[j], length)
-            c, s = _over(column[j], radius), _over(length, radius)
-            column = jnp.where(places[:m] < j, column[:m], 0).at[j].set(radius)
-            known = known.at[j + 1].set(-s * known[j]).at[j].set(c * known[j])
-            triangle = triangle.at[:, j].set(column)
-            rotations = rotations.at[j].set(jnp.stack([c, s]))
-            return (basis, near, triangle, rotations, known), j + 1
-
-        def short(carry):
-            (*_, known), j = carry
-            return (j < m) & (jnp.abs(known[j]) > target)
-
-        def cycle(carry):
-            x, r, residual, count = carry
-            space, j = jax.lax.while_loop(
-                short, expand, (begin(r, residual), jnp.int32(0))
-            )
-            basis, near, triangle, rotations, known = space
-            x = x + _combined(_back_substituted(triangle, known[:m], j), near, j)
-            left = jnp.where(places == j, known, 0)
-            r = _combined(_unrotated(left, rotations), basis, j + 1)
-            return x, r, jnp.abs(known[j]), count + j
-
-        def unfinished(carry):
-            _, _, residual, count = carry
-            return (residual > target) & (count < self.max_steps)
-
-        start = (jnp.zeros_like(b), b, _norm(b), jnp.int32(0))
-        x, _, residual, steps = jax.lax.while_loop(unfinished, cycle, start)
-        good = residual <= 1e3 * target
+        rtol = as_float(self.rtol)
+        x, good, stats = _solve(state, vector, rtol, self.restart, self.max_steps)
         result = lx.RESULTS.where(
             good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached
         )
-        stats = {"num_steps": steps, "residual": _over(residual, size)}
-        return unravel(x), result, stats
+        return x, result, stats
 
     def transpose(self, state: GMRESState, options: dict[str, Any]):
         # Another right-hand side of other units: only its own norm measures it.
@@ -139,6 +86,68 @@ class GMRES(lx.AbstractLinearSolver[GMRESState]):
 
     def assume_full_rank(self) -> bool:
         return True
+
+
+@traced_once
+def _solve(
+    state: GMRESState, vector: PyTree, rtol: Scalar, restart: int, max_steps: int
+):
+    """x, whether it is good, and how it went."""
+    b, unravel = ravel_pytree(vector)
+    m, n, dtype = restart, b.size, b.dtype
+    size = jnp.maximum(_norm(b), state.scale.astype(dtype))
+    target = rtol.astype(dtype) * size
+    places = jnp.arange(m + 1, dtype=jnp.int32)
+
+    def begin(r, residual):
+        """Basis, M basis, R, rotations, and Qᵀ of the residual."""
+        return (
+            jnp.zeros((m + 1, n), dtype).at[0].set(_over(r, residual)),
+            jnp.zeros((m, n), dtype),
+            jnp.zeros((m, m), dtype),
+            jnp.zeros((m, 2), dtype).at[:, 0].set(1),
+            jnp.zeros(m + 1, dtype).at[0].set(residual),
+        )
+
+    def expand(carry):
+        (basis, near, triangle, rotations, known), j = carry
+        z = state.preconditioner(unravel(basis[j]))
+        near = near.at[j].set(ravel_pytree(z)[0])
+        w = ravel_pytree(state.operator.mv(z))[0]
+        w, column = _orthogonalised(w, basis, j)
+        length = _norm(w)
+        basis = basis.at[j + 1].set(_over(w, length))
+        column = _rotated(column, rotations)
+        radius = jnp.hypot(column[j], length)
+        c, s = _over(column[j], radius), _over(length, radius)
+        column = jnp.where(places[:m] < j, column[:m], 0).at[j].set(radius)
+        known = known.at[j + 1].set(-s * known[j]).at[j].set(c * known[j])
+        triangle = triangle.at[:, j].set(column)
+        rotations = rotations.at[j].set(jnp.stack([c, s]))
+        return (basis, near, triangle, rotations, known), j + 1
+
+    def short(carry):
+        (*_, known), j = carry
+        return (j < m) & (jnp.abs(known[j]) > target)
+
+    def cycle(carry):
+        x, r, residual, count = carry
+        space, j = jax.lax.while_loop(short, expand, (begin(r, residual), jnp.int32(0)))
+        basis, near, triangle, rotations, known = space
+        x = x + _combined(_back_substituted(triangle, known[:m], j), near, j)
+        left = jnp.where(places == j, known, 0)
+        r = _combined(_unrotated(left, rotations), basis, j + 1)
+        return x, r, jnp.abs(known[j]), count + j
+
+    def unfinished(carry):
+        _, _, residual, count = carry
+        return (residual > target) & (count < max_steps)
+
+    start = (jnp.zeros_like(b), b, _norm(b), jnp.int32(0))
+    x, _, residual, steps = jax.lax.while_loop(unfinished, cycle, start)
+    good = residual <= 1e3 * target
+    stats = {"num_steps": steps, "residual": _over(residual, size)}
+    return unravel(x), good, stats
 
 
 def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):

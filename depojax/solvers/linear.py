@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Bool
 
+from depojax._compile import traced_once
 from depojax._types import Cells, Scalar, static
 from depojax.solvers.multigrid import Cycle, Hierarchy
 from depojax.solvers.stencil import (
@@ -148,52 +149,11 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
         )
 
     def compute(self, state: SolverState, vector: Cells, options: dict[str, Any]):
-        # Closed cells have no equation; their rows are zero.
-        b = self._project(jnp.where(state.active, padded(vector), 0), state.active)
-        size = jnp.maximum(_norm(b), state.scale.astype(b.dtype))
-        target = state.rtol.astype(b.dtype) * size
-
-        def carry_on(carry):
-            _, _, _, _, residual, step = carry
-            return (residual > target) & (step < self.max_steps)
-
-        def iterate(carry):
-            x, r, p, previous, _, step = carry
-            here, r = tied(state, r)
-            z = self._project(here.cycle.on_padded(r), here.active)
-            gamma = dot(r, z)
-            p = stored(rows(z) + _share(gamma, previous) * rows(p))
-            q = here.apply(p)
-            alpha = _share(gamma, dot(p, q))
-            x, r = x + alpha * p, r - alpha * q
-            return x, r, p, gamma, _norm(r), step + 1
-
-        zero = jnp.zeros_like(b)
-        start = (zero, b, zero, jnp.zeros((), b.dtype), _norm(b), jnp.int32(0))
-        x, _, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
-        if not self.singular:
-            x = x + jnp.where(state.active, self._constant(state, b, x), 0)
-        # Above a thousand times the target the answer is not what was asked for.
-        good = residual <= 1e3 * target
+        x, good, stats = _solve(state, vector, self.max_steps, self.singular)
         result = lx.RESULTS.where(
             good, lx.RESULTS.successful, lx.RESULTS.max_steps_reached
         )
-        relative = residual / jnp.where(size > 0, size, 1)
-        stats = {"num_steps": steps, "residual": relative}
-        return interior(x, state.operator.stencil.shape), result, stats
-
-    def _project(self, u: Padded, active: Bool[Array, "xp plane"]) -> Padded:
-        if not self.singular:
-            return u
-        mean = total(u) / total(active.astype(u.dtype))
-        return jnp.where(active, u - mean, 0)
-
-    @staticmethod
-    def _constant(state: SolverState, b: Padded, x: Padded) -> Scalar:
-        """What closes the balance of all cells when added to x."""
-        size = total(state.row_sums)
-        missing = total(stored(rows(b) - rows(state.apply(x))))
-        return jnp.where(size > 0, missing / jnp.where(size > 0, size, 1), 0)
+        return x, result, stats
 
     def transpose(self, state: SolverState, options: dict[str, Any]):
         # Another right-hand side of other units: only its own norm measures it.
@@ -208,6 +168,56 @@ class MultigridCG(lx.AbstractLinearSolver[SolverState]):
 
     def assume_full_rank(self) -> bool:
         return True
+
+
+@traced_once
+def _solve(state: SolverState, vector: Cells, max_steps: int, singular: bool):
+    """x, whether it is good, and how it went."""
+
+    # Closed cells have no equation; their rows are zero.
+    b = jnp.where(state.active, padded(vector), 0)
+    b = _without_mean(b, state.active) if singular else b
+    size = jnp.maximum(_norm(b), state.scale.astype(b.dtype))
+    target = state.rtol.astype(b.dtype) * size
+
+    def carry_on(carry):
+        _, _, _, _, residual, step = carry
+        return (residual > target) & (step < max_steps)
+
+    def iterate(carry):
+        x, r, p, previous, _, step = carry
+        here, r = tied(state, r)
+        z = here.cycle.on_padded(r)
+        z = _without_mean(z, here.active) if singular else z
+        gamma = dot(r, z)
+        p = stored(rows(z) + _share(gamma, previous) * rows(p))
+        q = here.apply(p)
+        alpha = _share(gamma, dot(p, q))
+        x, r = x + alpha * p, r - alpha * q
+        return x, r, p, gamma, _norm(r), step + 1
+
+    zero = jnp.zeros_like(b)
+    start = (zero, b, zero, jnp.zeros((), b.dtype), _norm(b), jnp.int32(0))
+    x, _, _, _, residual, steps = jax.lax.while_loop(carry_on, iterate, start)
+    if not singular:
+        x = x + jnp.where(state.active, _constant(state, b, x), 0)
+    # Above a thousand times the target the answer is not what was asked for.
+    good = residual <= 1e3 * target
+    relative = residual / jnp.where(size > 0, size, 1)
+    stats = {"num_steps": steps, "residual": relative}
+    return interior(x, state.operator.stencil.shape), good, stats
+
+
+def _without_mean(u: Padded, active: Bool[Array, "xp plane"]) -> Padded:
+    mean = total(u) / total(active.astype(u.dtype))
+    return jnp.where(active, u - mean, 0)
+
+
+def _constant(state: SolverState, b: Padded, x: Padded) -> Scalar:
+    """What closes the balance of all cells when added to x."""
+    size = total(state.row_sums)
+    missing = total(stored(rows(b) - rows(state.apply(x))))
+    return jnp.where(size > 0, missing / jnp.where(size > 0, size, 1), 0)
 
 
 def _share(part: Scalar, whole: Scalar) -> Scalar:

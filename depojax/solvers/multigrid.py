@@ -45,6 +45,7 @@ from depojax.solvers.stencil import (
     stored,
     tied,
     unfolded,
+    where_open,
 )
 
 # Chebyshev weights of two sweeps on [0.35, 1.95] of the spectrum of D⁻¹A, which
@@ -103,11 +104,7 @@ class Hierarchy(eqx.Module):
         last = self.levels[-1]
         inverse = []
         for level in self.levels[:-1]:
-            diagonal = level.diagonal(shift)
-            safe = diagonal > 0
-            inverse.append(
-                stored(jnp.where(safe, 1 / jnp.where(safe, diagonal, 1.0), 0.0))
-            )
+            inverse.append(stored(_reciprocal(level.diagonal(shift))))
         invert = (
             _Line.of(last, shift) if _is_line(last.shape) else _Dense.of(last, shift)
         )
@@ -166,10 +163,8 @@ class Cycle(eqx.Module):
         """b − A u."""
         known = self.levels[index].stencil.neighbour_sum(u)
         inverse = rows(self.inverse[index])
-        safe = inverse > 0
-        return jnp.where(
-            safe, rows(b) + known - rows(u) / jnp.where(safe, inverse, 1.0), 0.0
-        )
+        own = rows(u) * _reciprocal(inverse)
+        return where_open(inverse > 0, rows(b) + known - own)
 
     def _restricted_residual(
         self, index: int, starts: Starts, u: Padded, b: Padded
@@ -191,10 +186,16 @@ class Cycle(eqx.Module):
             known = prolong_padded(known, starts[axis], level.shape[axis], axis)
             if axis == 2:
                 known = stored(known[1:-1])
-        safe = unfolded(self.inverse[index], level.shape)[1:-1] > 0
+        is_open = unfolded(self.inverse[index], level.shape)[1:-1] > 0
         own = unfolded(u, level.shape)[1:-1]
-        total = stored(own + jnp.where(safe, known[1:-1], 0.0))
+        total = stored(own + where_open(is_open, known[1:-1]))
         return total.reshape(u.shape)
+
+
+def _reciprocal(u: Rows) -> Rows:
+    """1/u, or 0 where that is not positive."""
+    is_open = u > 0
+    return where_open(is_open, 1 / jax.lax.select(is_open, u, jnp.ones_like(u)))
 
 
 def build_hierarchy(

@@ -32,7 +32,7 @@ Shape = tuple[int, int, int]
 
 def padded(u: Array) -> Array:
     """Cells with a ghost of zero on every side, y and z in one axis."""
-    return jnp.pad(u, 1).reshape(u.shape[0] + 2, -1)
+    return _ringed(u, 3).reshape(u.shape[0] + 2, -1)
 
 
 def laid_out(u: Array, periodic: Periodic) -> Padded:
@@ -64,8 +64,14 @@ def interior(u: Array, shape: Shape) -> Array:
 
 def stored(rows: Array) -> Array:
     """Rows with a ghost of zero before and after them, in memory."""
-    ends = [(1, 1)] + [(0, 0)] * (rows.ndim - 1)
-    return jax.lax.optimization_barrier(jnp.pad(rows, ends))
+    return jax.lax.optimization_barrier(_ringed(rows, 1))
+
+
+def _ringed(u: Array, axes: int) -> Array:
+    """With a zero before and after, along the first axes."""
+    # (jnp.pad is a program of its own; there are a hundred of these in a solve.)
+    ends = [(int(axis < axes), int(axis < axes), 0) for axis in range(u.ndim)]
+    return jax.lax.pad(u, u.dtype.type(0), ends)
 
 
 def neighbour(u: Array, axis: int, side: int, shape: Shape) -> Array:
@@ -88,6 +94,11 @@ def total(u: Array) -> Scalar:
     length = u.shape[-1] if u.ndim > 2 else math.gcd(u.shape[-1], 512)
     ones = jnp.ones(length, u.dtype)
     return jnp.sum(matmul(u.reshape(-1, length), ones))
+
+
+def where_open(is_open: Array, u: Array) -> Array:
+    """`u` where there is an equation, 0 elsewhere."""
+    return jax.lax.select(is_open, u, jnp.zeros_like(u))
 
 
 def rows(u: Array) -> Array:

@@ -13,6 +13,7 @@ import pytest
 import depojax as dj
 from depojax._compile import differentiated_alike
 from depojax._types import as_float, without_derivatives
+from depojax.solvers.multigrid import Cycle
 
 SCRIPT = """
 import jax, jax.numpy as jnp
@@ -114,3 +115,17 @@ def test_without_derivatives():
     )
     assert slope == 2
     assert without_derivatives(tree)["name"] == "zinc"
+
+
+def test_a_solver_is_traced_once_for_the_shape_and_the_answer(monkeypatch):
+    seen = []
+    hierarchy_cycle = Cycle.on_padded
+
+    def counted(self, residual):
+        seen.append(residual.shape)
+        return hierarchy_cycle(self, residual)
+
+    monkeypatch.setattr(Cycle, "on_padded", counted)
+    image = np.random.default_rng(2).random((9, 7, 11)) < 0.8
+    dj.tortuosity(image)
+    assert len(seen) == 1
