@@ -112,6 +112,8 @@ class Conduction(eqx.Module):
         sides = [(w, self._rises(direction)) for direction, w in (first, second)]
         energy = dissipation(self._stencil(), *sides)
         for axis in range(3):
+            if not all(self._passes(axis, way) for way, _ in (first, second)):
+                continue
             slopes = self._end_slopes(axis, *first), self._end_slopes(axis, *second)
             for g, a, b in zip(self._end_conductances(axis), *slopes, strict=True):
                 energy = energy + jnp.sum(g * a * b)
@@ -174,6 +176,10 @@ class Conduction(eqx.Module):
             share = 0.0
         low, high = _end(w, axis, 0), -_end(w, axis, -1)
         return [held * low + share * first, held * high + share * last]
+
+    def _passes(self, axis: int, direction: Direction) -> bool:
+        """Whether anything may pass the sides of an axis."""
+        return _counts(self._held(axis, direction)) or _counts(direction[axis])
 
     def _stencil(self) -> Stencil:
         grid, faces = self.grid, self.open_faces

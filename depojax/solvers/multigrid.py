@@ -311,8 +311,8 @@ def _distance_ratios(grid: Grid, pairing: Sequence[Starts], dtype: Any):
     Per level and axis for the face above each coarse cell; None where nothing joins.
     Coarse nodes are nodes of the grid: one look-up there serves all levels and axes.
     """
-    offsets = np.cumsum([0] + [n + 1 for n in grid.shape])
-    nodes = [np.arange(n + 1) + offsets[a] for a, n in enumerate(grid.shape)]
+    most = max(grid.shape)
+    nodes = [np.arange(n + 1) + axis * (most + 1) for axis, n in enumerate(grid.shape)]
     lookups, sizes = [np.zeros((2, 4, 0), int)], []
     for starts in pairing:
         for axis, start in enumerate(starts):
@@ -331,7 +331,10 @@ def _distance_ratios(grid: Grid, pairing: Sequence[Starts], dtype: Any):
             sizes.append(len(start))
             nodes[axis] = coarse
     low, high = np.concatenate(lookups, axis=-1)
-    x = jnp.concatenate(jax.lax.stop_gradient(grid.nodes))
+    widths = jax.lax.stop_gradient(grid.widths)
+    # All axes in one sum: XLA makes three loops of each.
+    rows_of_widths = [jnp.pad(w, (1, most - w.size)) for w in widths]
+    x = jnp.cumsum(jnp.stack(rows_of_widths), axis=1).ravel()
     width = x[high] - x[low]
     ratio = ((width[0] + width[1]) / (width[2] + width[3])).astype(dtype)
     ends = np.cumsum(sizes)
