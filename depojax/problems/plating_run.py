@@ -51,7 +51,7 @@ from depojax.solvers.time import Steps
 
 _FIRST_RISE = 2e-3  # of the potential while the double layer charges [V]
 _SPARE = 0.1  # room for places that react, beyond those there are
-_DAMPED = 0.02  # of the window before: the first step, where geometry has moved
+_DAMPED = 0.1  # of the window before: the first step, where geometry has moved
 _KEPT_EVERY = 60.0  # restart points [s of wall time]
 
 

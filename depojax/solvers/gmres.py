@@ -21,12 +21,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from depojax._compile import traced_once
 from depojax._sums import vdot
 from depojax._types import Scalar, as_float, static
+from depojax.solvers.trees import inner, norm, plus, scaled
 
 
 class AbstractPreconditioner(eqx.Module):
@@ -93,17 +93,19 @@ def _solve(
     state: GMRESState, vector: PyTree, rtol: Scalar, restart: int, max_steps: int
 ):
     """x, whether it is good, and how it went."""
-    b, unravel = ravel_pytree(vector)
-    m, n, dtype = restart, b.size, b.dtype
-    size = jnp.maximum(_norm(b), state.scale.astype(dtype))
+    b, m = vector, restart
+    length = norm(b)
+    dtype = length.dtype
+    size = jnp.maximum(length, state.scale.astype(dtype))
     target = rtol.astype(dtype) * size
     places = jnp.arange(m + 1, dtype=jnp.int32)
 
-    def begin(r, residual):
+    def begin(vectors, r, residual):
         """Basis, M basis, R, rotations, and Qᵀ of the residual."""
+        basis, near = vectors
         return (
-            jnp.zeros((m + 1, n), dtype).at[0].set(_over(r, residual)),
-            jnp.zeros((m, n), dtype),
+            _placed(basis, 0, scaled(_over(jnp.ones_like(residual), residual), r)),
+            near,
             jnp.zeros((m, m), dtype),
             jnp.zeros((m, 2), dtype).at[:, 0].set(1),
             jnp.zeros(m + 1, dtype).at[0].set(residual),
@@ -111,12 +113,11 @@ def _solve(
 
     def expand(carry):
         (basis, near, triangle, rotations, known), j = carry
-        z = state.preconditioner(unravel(basis[j]))
-        near = near.at[j].set(ravel_pytree(z)[0])
-        w = ravel_pytree(state.operator.mv(z))[0]
-        w, column = _orthogonalised(w, basis, j)
-        length = _norm(w)
-        basis = basis.at[j + 1].set(_over(w, length))
+        z = state.preconditioner(_taken(basis, j))
+        near = _placed(near, j, z)
+        w, column = _orthogonalised(state.operator.mv(z), basis, j, m)
+        length = norm(w)
+        basis = _placed(basis, j + 1, scaled(_over(jnp.ones_like(length), length), w))
         column = _rotated(column, rotations)
         radius = jnp.hypot(column[j], length)
         c, s = _over(column[j], radius), _over(length, radius)
@@ -131,26 +132,44 @@ def _solve(
         return (j < m) & (jnp.abs(known[j]) > target)
 
     def cycle(carry):
-        x, r, residual, count = carry
-        space, j = jax.lax.while_loop(short, expand, (begin(r, residual), jnp.int32(0)))
-        basis, near, triangle, rotations, known = space
-        x = x + _combined(_back_substituted(triangle, known[:m], j), near, j)
+        x, r, residual, count, vectors = carry
+        first = (begin(vectors, r, residual), jnp.int32(0))
+        (basis, near, triangle, rotations, known), j = jax.lax.while_loop(
+            short, expand, first
+        )
+        x = _combined(_back_substituted(triangle, known[:m], j), near, j, x)
         left = jnp.where(places == j, known, 0)
-        r = _combined(_unrotated(left, rotations), basis, j + 1)
-        return x, r, jnp.abs(known[j]), count + j
+        r = _combined(_unrotated(left, rotations), basis, j + 1, scaled(0, r))
+        return x, r, jnp.abs(known[j]), count + j, (basis, near)
 
     def unfinished(carry):
-        _, _, residual, count = carry
+        _, _, residual, count, _ = carry
         return (residual > target) & (count < max_steps)
 
-    start = (jnp.zeros_like(b), b, _norm(b), jnp.int32(0))
-    x, _, residual, steps = jax.lax.while_loop(unfinished, cycle, start)
+    # What is left there of an earlier cycle is not read.
+    vectors = _room(b, m + 1), _room(b, m)
+    start = (scaled(0, b), b, length, jnp.int32(0), vectors)
+    x, _, residual, steps, _ = jax.lax.while_loop(unfinished, cycle, start)
     good = residual <= 1e3 * target
     stats = {"num_steps": steps, "residual": _over(residual, size)}
-    return unravel(x), good, stats
+    return x, good, stats
 
 
-def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):
+# Vectors are kept field by field: joined to one, each field would be computed entry by
+# entry, and copied twice.
+def _room(like: PyTree, count: int) -> PyTree:
+    return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), like)
+
+
+def _taken(vectors: PyTree, k: Array) -> PyTree:
+    return jax.tree.map(lambda v: v[k], vectors)
+
+
+def _placed(vectors: PyTree, k: Any, x: PyTree) -> PyTree:
+    return jax.tree.map(lambda v, x: v.at[k].set(x), vectors, x)
+
+
+def _orthogonalised(w: PyTree, basis: PyTree, last: Array, most: int):
     """w without its parts along the vectors up to the last, and these parts.
 
     One vector after the other: the rest of the basis is not even read.
@@ -158,21 +177,21 @@ def _orthogonalised(w: Array, basis: Float[Array, "k n"], last: Array):
 
     def take_out(k, carry):
         w, column = carry
-        share = vdot(basis[k], w)
-        return w - share * basis[k], column.at[k].set(share)
+        v = _taken(basis, k)
+        share = inner(v, w)
+        return plus(w, -share, v), column.at[k].set(share)
 
-    none = jnp.zeros(basis.shape[0], w.dtype)
+    none = jnp.zeros(most + 1, norm(w).dtype)
     return jax.lax.fori_loop(0, last + 1, take_out, (w, none))
 
 
-def _combined(shares: Array, vectors: Float[Array, "k n"], count: Array):
-    """Σ shares · vectors of the first few: the rest is not even read."""
+def _combined(shares: Array, vectors: PyTree, count: Array, start: PyTree):
+    """start + Σ shares · vectors of the first few: the rest is not even read."""
 
     def add(k, total):
-        return total + shares[k] * vectors[k]
+        return plus(total, shares[k], _taken(vectors, k))
 
-    none = jnp.zeros(vectors.shape[1], vectors.dtype)
-    return jax.lax.fori_loop(0, count, add, none)
+    return jax.lax.fori_loop(0, count, add, start)
 
 
 def _rotated(column: Array, rotations: Float[Array, "m 2"]) -> Array:
@@ -209,10 +228,6 @@ def _back_substituted(triangle: Float[Array, "m m"], known: Array, size: Array):
         return y.at[i].set(jnp.where(i < size.astype(i.dtype), value, 0))
 
     return jax.lax.fori_loop(0, m, solve, jnp.zeros_like(known))
-
-
-def _norm(v: Array) -> Scalar:
-    return jnp.sqrt(vdot(v, v))
 
 
 def _over(part: Array, whole: Array) -> Array:
