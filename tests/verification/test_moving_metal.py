@@ -208,6 +208,28 @@ def test_a_front_that_was_kept_goes_on_as_if_it_had_not_stopped(monkeypatch):
     np.testing.assert_allclose(again.concentration, whole.concentration, rtol=1e-11)
 
 
+@pytest.mark.slow
+def test_salt_spreads_from_step_to_step_of_a_protocol():
+    # A potential that is held for 300 s is the same in two steps as in one.
+    def held(*times):
+        return dj.plate(
+            foil(20, 1e-4, dilute()),
+            [dj.Potentiostatic(-0.12, time=t) for t in times],
+            growth=LevelSetGrowth(),
+            windows=Windows(fixed=75.0),
+            steps=dj.Steps(tolerance=1e-5),
+        )
+
+    whole, halves = held(300.0), held(150.0, 150.0)
+    assert float(halves.charge) == pytest.approx(float(whole.charge), rel=1e-4)
+    for after in (5.0, 20.0, 50.0):
+        here, there = (
+            np.interp(150.0 + after, np.asarray(r.time), np.asarray(r.current_density))
+            for r in (halves, whole)
+        )
+        assert here == pytest.approx(there, rel=2e-3)
+
+
 D, SHARE, TAKEN = 3e-10, 0.62, 1e-2  # D [m² s⁻¹], 1 − t₊, k [m s⁻¹]
 
 
