@@ -2,8 +2,8 @@
 
 XLA's newer CPU emitters and its last optimisations take a good part of the compilation
 and pay in hardly any run (`benchmarks/compilation.py`). A first tortuosity factor at
-128³ takes 3.6 instead of 6.0 s of processor time, a later one the same 0.6 s; Sand's
-time on 1.3 million cells 29 instead of 32 s at first and 19 instead of 20 s later.
+128³ takes 3.2 instead of 5.2 s of processor time, a later one the same 0.6 s; Sand's
+time on 1.3 million cells 28 instead of 36 s at first and 19 instead of 21 s later.
 """
 
 import functools
