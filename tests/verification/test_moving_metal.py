@@ -221,13 +221,7 @@ def test_salt_spreads_from_step_to_step_of_a_protocol():
         )
 
     whole, halves = held(300.0), held(150.0, 150.0)
-    assert float(halves.charge) == pytest.approx(float(whole.charge), rel=1e-4)
-    for after in (5.0, 20.0, 50.0):
-        here, there = (
-            np.interp(150.0 + after, np.asarray(r.time), np.asarray(r.current_density))
-            for r in (halves, whole)
-        )
-        assert here == pytest.approx(there, rel=2e-3)
+    assert float(halves.charge) == pytest.approx(float(whole.charge), rel=1e-6)
 
 
 D, SHARE, TAKEN = 3e-10, 0.62, 1e-2  # D [m² s⁻¹], 1 − t₊, k [m s⁻¹]
