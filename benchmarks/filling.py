@@ -1,6 +1,6 @@
 """A resolved fibre mat that is plated until a pore closes.
 
-    python benchmarks/filling.py              64 × 64 × 64 cells; five minutes
+    python benchmarks/filling.py              64 × 64 × 64 cells; two minutes
     python benchmarks/filling.py --cells 24   small: a minute
 
 The first pore that closes ends it (a share of 1e-5 of all); with `--closed 0.01` the
