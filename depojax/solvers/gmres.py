@@ -104,7 +104,7 @@ def _solve(
         """Basis, M basis, R, rotations, and Qᵀ of the residual."""
         basis, near = vectors
         return (
-            _placed(basis, 0, scaled(_over(jnp.ones_like(residual), residual), r)),
+            _placed(basis, 0, _shortened(r, residual)),
             near,
             jnp.zeros((m, m), dtype),
             jnp.zeros((m, 2), dtype).at[:, 0].set(1),
@@ -117,7 +117,7 @@ def _solve(
         near = _placed(near, j, z)
         w, column = _orthogonalised(state.operator.mv(z), basis, j, m)
         length = norm(w)
-        basis = _placed(basis, j + 1, scaled(_over(jnp.ones_like(length), length), w))
+        basis = _placed(basis, j + 1, _shortened(w, length))
         column = _rotated(column, rotations)
         radius = jnp.hypot(column[j], length)
         c, s = _over(column[j], radius), _over(length, radius)
@@ -167,6 +167,11 @@ def _taken(vectors: PyTree, k: Array) -> PyTree:
 
 def _placed(vectors: PyTree, k: Any, x: PyTree) -> PyTree:
     return jax.tree.map(lambda v, x: v.at[k].set(x), vectors, x)
+
+
+def _shortened(x: PyTree, length: Scalar) -> PyTree:
+    """x / length, zero where that is."""
+    return scaled(_over(jnp.ones_like(length), length), x)
 
 
 def _orthogonalised(w: PyTree, basis: PyTree, last: Array, most: int):

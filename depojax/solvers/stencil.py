@@ -32,6 +32,7 @@ Shape = tuple[int, int, int]
 
 def padded(u: Array) -> Array:
     """Cells with a ghost of zero on every side, y and z in one axis."""
+    # Along x by itself: a pad of all axes XLA would compute once for each shape.
     sides = jax.lax.pad(u, u.dtype.type(0), [(0, 0, 0), (1, 1, 0), (1, 1, 0)])
     return stored(sides.reshape(u.shape[0], -1))
 
@@ -65,14 +66,9 @@ def interior(u: Array, shape: Shape) -> Array:
 
 def stored(rows: Array) -> Array:
     """Rows with a ghost of zero before and after them, in memory."""
-    return jax.lax.optimization_barrier(_ringed(rows, 1))
-
-
-def _ringed(u: Array, axes: int) -> Array:
-    """With a zero before and after, along the first axes."""
     # (jnp.pad is a program of its own; there are a hundred of these in a solve.)
-    ends = [(int(axis < axes), int(axis < axes), 0) for axis in range(u.ndim)]
-    return jax.lax.pad(u, u.dtype.type(0), ends)
+    ends = [(1, 1, 0)] + [(0, 0, 0)] * (rows.ndim - 1)
+    return jax.lax.optimization_barrier(jax.lax.pad(rows, rows.dtype.type(0), ends))
 
 
 def neighbour(u: Array, axis: int, side: int, shape: Shape) -> Array:
