@@ -24,6 +24,8 @@ from depojax.problems.cell_assembly import collector_area, onto
 from depojax.scaffold.scaffold import flood
 from depojax.units import FARADAY
 
+DISPLACED = ("solvent", "electrolyte")  # what may leave the pores as they fill
+
 
 class Gain(eqx.Module):
     """What a window of time has plated, or (negative) stripped."""
@@ -186,7 +188,7 @@ class HomogenisedGrowth(AbstractGrowth):
         loss: DeadMetal | None = None,
     ):
         check_choice("area_law", area_law, AREA_LAWS)
-        check_choice("displaced", displaced, ("solvent", "electrolyte"))
+        check_choice("displaced", displaced, DISPLACED)
         check_range("bruggeman", bruggeman, 0.0, 10.0)
         check_range("density_factor", density_factor, 0.0, 1.0, open_low=True)
         check_range(

@@ -10,7 +10,7 @@ electrolyte; metal that nothing connects to the collector is dead until it is re
 again.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from depojax._checks import check_range, refuse
+from depojax._checks import check_choice, check_range, refuse
 from depojax._compile import compiled_quickly, differentiated_alike
 from depojax._types import (
     Cells,
@@ -40,7 +40,9 @@ from depojax.fv.level_set import (
 from depojax.physics.nuclei import Nuclei
 from depojax.problems.cell import Cell
 from depojax.problems.cell_assembly import collector_area, onto
+from depojax.problems.displaced import flowed
 from depojax.problems.growth import (
+    DISPLACED,
     AbstractGrowth,
     Gain,
     Stop,
@@ -85,6 +87,9 @@ class LevelSetGrowth(AbstractGrowth):
         gibbs_thomson: whether the wall's curvature shifts its potential.
         surface_energy: γ of metal and electrolyte [J m⁻²]; by default that of the metal
             in vacuum.
+        displaced: what leaves the pores as they fill: "solvent", so that all salt stays
+            in its place, or "electrolyte", which flows through the pores to the counter
+            electrode with its salt, and back when metal is stripped.
         nuclei: metal that is there at first, see `depojax.draw_nuclei`; then bare host
             and collector do not react. Of a radius of two cells or more.
 
@@ -104,6 +109,7 @@ class LevelSetGrowth(AbstractGrowth):
     surface_energy: Scalar | None  # γ [J m-2]
     nuclei: Nuclei | None
     gibbs_thomson: bool = static()
+    displaced: Literal["solvent", "electrolyte"] = static()
 
     def __init__(
         self,
@@ -112,6 +118,7 @@ class LevelSetGrowth(AbstractGrowth):
         closed: Any = 0.01,
         gibbs_thomson: bool = False,
         surface_energy: Any = None,
+        displaced: Literal["solvent", "electrolyte"] = "solvent",
         nuclei: Nuclei | None = None,
     ):
         check_range("density_factor", density_factor, 0.0, 1.0, open_low=True)
@@ -121,11 +128,13 @@ class LevelSetGrowth(AbstractGrowth):
         if surface_energy is not None:
             check_range("surface_energy", surface_energy, 0.0, 10.0, "J m⁻²")
             surface_energy = as_float(surface_energy)
+        check_choice("displaced", displaced, DISPLACED)
         if not isinstance(nuclei, Nuclei | None):
             raise refuse("nuclei", "Nuclei of draw_nuclei", type(nuclei).__name__)
         self.nuclei = nuclei
         self.density_factor, self.closed = as_float(density_factor), as_float(closed)
         self.gibbs_thomson, self.surface_energy = gibbs_thomson, surface_energy
+        self.displaced = displaced
 
     def check(self, cell: Cell) -> None:
         """Refuse a host whose pores are averages, or whole voxels."""
@@ -324,7 +333,12 @@ class LevelSetGrowth(AbstractGrowth):
         return tuple(found)
 
     def carried(self, before: Cell, after: Cell, salt: Cells) -> Cells:
-        """Salt stays in its cell; a cell that closes hands it on, a pocket keeps it."""
+        """Salt stays in its cell, or flows with its electrolyte; a pocket keeps it.
+
+        A cell that closes hands it on.
+        """
+        if self.displaced == "electrolyte":
+            return _flowed(before, after, salt)
         return _carried(before, after, salt)
 
 
@@ -338,18 +352,38 @@ def _place(cell: Cell, at: Any) -> Array:
 def _carried(before: Cell, after: Cell, salt: Cells) -> Cells:
     old, new = before.domain(), after.domain()
     volumes = old.grid.volumes
-    grid = after.scaffold.grid
-    closed = jnp.zeros(grid.shape, bool)
-    if after.scaffold.levelset is not None:
-        inside = mean_over_parts(volume_fractions(after.scaffold.levelset), grid)
-        closed = (after.scaffold.pore_fraction == 0) & (inside > SLIVER)
-    above = old.grid.shape[2] - grid.shape[2]
     return carried_over(
         salt,
         old.pore_fraction * volumes,
         new.pore_fraction * volumes,
         volumes,
         (old.face_transmission, new.face_transmission),
-        jnp.pad(closed, [(0, 0), (0, 0), (0, above)]),
+        _pockets(after) > 0,
         old.grid.periodic,
     )
+
+
+@differentiated_alike
+@compiled_quickly
+def _flowed(before: Cell, after: Cell, salt: Cells) -> Cells:
+    old, new = before.domain(), after.domain()
+    # What closes in between has the faces that it had, what opens those that it gets.
+    x, y, z = (
+        (a + b) / 2
+        for a, b in zip(old.face_transmission, new.face_transmission, strict=True)
+    )
+    wet, wet_then = (
+        (domain.pore_fraction + _pockets(cell)) * old.grid.volumes
+        for domain, cell in ((old, before), (new, after))
+    )
+    return flowed(old.grid, (x, y, z), wet, wet_then, salt)
+
+
+def _pockets(cell: Cell) -> Cells:
+    """Pore fraction of the cells that nothing connects to the separator [-]."""
+    scaffold = cell.scaffold
+    if scaffold.levelset is None:
+        return jnp.zeros(cell.grid.shape, scaffold.pore_fraction.dtype)
+    inside = mean_over_parts(volume_fractions(scaffold.levelset), scaffold.grid)
+    closed = (scaffold.pore_fraction == 0) & (inside > SLIVER)
+    return onto(cell.grid, jnp.where(closed, inside, 0.0))

@@ -391,10 +391,10 @@ def test_derivatives_of_a_run(caplog):
     assert np.allclose(reverse, forward, rtol=1e-7)
 
 
-@pytest.mark.slow
-def test_foam_that_fills_keeps_its_books():
+def foam_cell():
+    """A small foam below its separator."""
     host = dj.foam((12, 12, 12), 4 * um, porosity=0.7, pore_diameter=48 * um, key=3)
-    cell = dj.Cell(
+    return dj.Cell(
         host,
         dilute(),
         metal=dj.metals.lithium,
@@ -402,9 +402,28 @@ def test_foam_that_fills_keeps_its_books():
         counter_kinetics=dj.ButlerVolmer(30.0),
         separator=dj.Separator(20 * um, cells=3),
     )
+
+
+@pytest.mark.slow
+def test_foam_that_fills_keeps_its_books():
     step = dj.Galvanostatic(10 * mA / cm**2, time=3600.0)
-    run = dj.plate(cell, step, growth=LevelSetGrowth(closed=0.05))
+    run = dj.plate(foam_cell(), step, growth=LevelSetGrowth(closed=0.05))
     assert run.ended_by[0] in ("pore_closure", "top_closure")
     assert float(run.faraday_mismatch) < 1e-10
     assert float(run.salt_mismatch) < 1e-10
     assert 0.01 < float(run.window_porosity[-1]) < 0.2
+
+
+@pytest.mark.slow
+def test_electrolyte_that_a_filling_foam_displaces_takes_its_salt_along():
+    """Slowly plated, what leaves is as rich as at first, and so is what stays."""
+    growth = LevelSetGrowth(closed=0.05, displaced="electrolyte")
+    step = dj.Galvanostatic(0.2 * mA / cm**2, time=180e3)
+    run = dj.plate(foam_cell(), step, growth=growth, windows=Windows(0.1))
+    assert run.ended_by[0] in ("pore_closure", "top_closure")
+    assert float(run.window_porosity[-1]) < 0.2
+    left = float(run.squeezed_salt) / (1000.0 * float(run.deposited_volume))
+    assert left == pytest.approx(1, abs=0.01)
+    held = np.asarray(run.concentration)[np.asarray(run.pore_fraction) > 0]
+    assert np.all(np.abs(held - 1000) < 20)
+    assert float(run.salt_mismatch) < 1e-9
