@@ -244,24 +244,40 @@ def with_volume(
 ) -> Nodes:
     """`trial` shifted in proportion to `thickness` until the pore has a volume [m³].
 
-    By at most the narrowest cell: what lies beyond is not reached.
+    By at most the narrowest cell: what lies beyond is not reached. Where that is not
+    enough, for the core lies bare wherever metal should dissolve, all of it gives some.
     """
-    thickness = jnp.broadcast_to(thickness, trial.shape)
-    most = jnp.max(jnp.abs(jax.lax.stop_gradient(thickness)))
-    share = jnp.abs(thickness) / jnp.where(most > 0, most, 1.0)
+    thickness = jnp.abs(jnp.broadcast_to(thickness, trial.shape))
+    most = jnp.max(jax.lax.stop_gradient(thickness))
+    share = thickness / jnp.where(most > 0, most, 1.0)
+    cell = _narrowest_cell(grid)
+
+    def towards(values, in_proportion):
+        room = 1 - jnp.abs(jax.lax.stop_gradient(values - trial)) / cell
+        weight = jnp.where(in_proportion, share, jnp.maximum(room, 0.0))
+        return _shifted(grid, values, wanted, weight, core), None
+
+    # One program for both; the second finds nothing left to do but there.
+    return jax.lax.scan(towards, trial, jnp.asarray([True, False]))[0]
+
+
+def _shifted(
+    grid: Grid, trial: Nodes, wanted: Any, weight: Nodes, core: Nodes | None
+) -> Nodes:
+    """`trial` and as much of `weight` as makes the pore that large."""
     whole = jax.lax.stop_gradient(grid.volume)
     cell = jax.lax.stop_gradient(_narrowest_cell(grid))
 
-    def excess(shift, trial, share, wanted):
-        new = _outside(trial + shift * cell * share, core)
+    def excess(shift, trial, weight, wanted):
+        new = _outside(trial + shift * cell * weight, core)
         return (pore_volume(grid, new) - wanted) / whole
 
-    known = jax.lax.stop_gradient((trial, share, wanted))
+    known = jax.lax.stop_gradient((trial, weight, wanted))
     shift, slope = _root(lambda s: excess(s, *known), trial.dtype)
     # A step of no length, for the derivative of the root.
-    left = excess(shift, trial, share, wanted)
+    left = excess(shift, trial, weight, wanted)
     shift = shift - (left - jax.lax.stop_gradient(left)) / slope
-    return _outside(trial + shift * cell * share, core)
+    return _outside(trial + shift * cell * weight, core)
 
 
 def _root(function: Callable[[Array], Array], dtype: Any) -> tuple[Array, Array]:
