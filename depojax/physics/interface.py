@@ -14,7 +14,8 @@ implicit function theorem.
 
 Where the centre of a cut cell lies in the metal G is negative and the wall has more
 than the centre: more current, more ions. `share_at_wall` bounds that to twice as much,
-and is c − i G as long as the layer is thin.
+and is c − i G as long as the layer is thin; `drift_at_wall` bounds what these ions
+drive in turn.
 """
 
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from depojax.physics.kinetics import AbstractKinetics
 
 _MAX_STEPS = 100
 _CUT = 1e-9  # relative
+_GAIN = 0.5  # of what a wall that lies before the centre feeds back, at most
 
 
 class AtWall(eqx.Module):
@@ -103,6 +105,7 @@ def at_wall(
     R = _Series(film, like(liquid), None if exponent is None else like(exponent))
     some = kinetics.exchange_current_density(c, T) > _limits(V.dtype).smallest
     safe = jnp.where(some, c, jnp.ones_like(c))
+    psi = drift_at_wall(kinetics, psi, G, safe, T)
     where = (kinetics, V, safe, T, R, G, psi)
     if known is None:
         start = None if guess is None else like(guess)
@@ -116,7 +119,9 @@ def at_wall(
         # What was cut before is `least` up to round-off; where that is none at all,
         # the driving potential tells it from rest.
         strips = kinetics.normalised_current(V, T) < 0
-        bare = stop_gradient(strips & (i <= least * (1 - _CUT)))
+        bare = stop_gradient(
+            (strips | (least > 0)) & (i <= least + _CUT * jnp.abs(least))
+        )
         found, c_s = jnp.where(bare, least, found), jnp.where(bare, c - least * G, c_s)
     return AtWall(
         jnp.where(some, found, jnp.zeros_like(found)),
@@ -133,6 +138,23 @@ def share_at_wall(loss: Array, inside: Array) -> Array:
     more, less = jnp.maximum(-loss, 0), jnp.maximum(loss, 0)
     bounded = jnp.where(loss < 0, 1 + more / (1 + more), 1 / (1 + less))
     return jnp.where(inside, bounded, 1 - loss)
+
+
+def drift_at_wall(kinetics: Any, psi: Array, G: Array, c: Array, T: Any) -> Array:
+    """ψ [V], or less of it where the centre lies inside of the metal.
+
+    There a current brings ions to the wall, and these drive a current: ψ|G|/c times the
+    conductance of the kinetics as much. From 1 on it would need no other cause, however
+    small the cell: fast kinetics on a coarse grid. What is left out is a drop over less
+    than a cell.
+    """
+    inside = G < 0
+    gain = kinetics.conductance(jnp.zeros_like(c), c, T) * psi * jnp.abs(G) / c
+    return jnp.where(inside & (gain > _GAIN), psi * _over(_GAIN, gain), psi)
+
+
+def _over(part: Any, whole: Array) -> Array:
+    return part / jnp.where(whole > 0, whole, 1.0)
 
 
 def layer_resistance(resistance: Array, exponent: Any, log_share: Any) -> Array:

@@ -23,7 +23,11 @@ import lineax as lx
 from jaxtyping import Array, Bool, Int
 
 from depojax._types import Cells, Scalar, as_float, static
-from depojax.physics.interface import layer_resistance, share_at_wall
+from depojax.physics.interface import (
+    drift_at_wall,
+    layer_resistance,
+    share_at_wall,
+)
 from depojax.problems.cell_model import CellModel, Fields
 from depojax.problems.cell_surfaces import Reactions, Surface
 from depojax.problems.cell_tangent import CellTangent, ReactionSlopes
@@ -213,15 +217,17 @@ def _slopes_of(
     def at_wall(i, c):
         # What stands between cell and metal, as in `CellModel.reaction`.
         t, number = model.transport(c), surface.reach / model.unit
-        loss = i * (1 - t.cation_share) / t.diffusion * number / t.concentration
-        share = share_at_wall(loss, number < 0)
+        G = c0 * (1 - t.cation_share) / t.diffusion * number
+        wet_c = c0 * t.concentration
+        share = share_at_wall(i * G / wet_c, number < 0)
         share = jnp.where(wet & (share > 0), share, 1.0)
         layer = scale / t.conduction * jnp.maximum(number, 0)
         layer = layer_resistance(layer, t.exponent, jnp.log(share))
         before = i * (as_float(surface.film) + layer)
-        drift = scale * t.potential * jnp.log(share)
+        psi = drift_at_wall(kinetics, scale * t.potential, G, wet_c, T)
+        drift = psi * jnp.log(share)
         eta = jnp.where(wet, scale * fall + before - drift, 0.0)
-        return c0 * share * t.concentration, eta
+        return share * wet_c, eta
 
     i, c = jnp.where(wet, i, 0.0), surface.of(x.c)
     one, none = jnp.ones_like(i), jnp.zeros_like(i)

@@ -19,7 +19,11 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from depojax._types import Scalar
-from depojax.physics.interface import layer_resistance, share_at_wall
+from depojax.physics.interface import (
+    drift_at_wall,
+    layer_resistance,
+    share_at_wall,
+)
 from depojax.problems.cell_model import CellModel, Fields, Transport
 from depojax.problems.cell_surfaces import Surface
 from depojax.problems.coupled import CellState
@@ -96,14 +100,17 @@ def _drops(
     here = jax.tree.map(surface.of, t)
     # What lies between cell and metal, as in `CellModel.reactions`.
     number = surface.reach * (i / model.unit)
-    wet = here.concentration
+    wet, scale = here.concentration, model.thermal_voltage
     loss = (1 - here.cation_share) / here.diffusion * number / wet
     share = share_at_wall(loss, surface.reach < 0)
     share = jnp.where(share > 0, share, 1.0)
-    film = i * resistance / model.thermal_voltage
+    film = i * resistance / scale
     layer = jnp.where(surface.reach > 0, number, 0.0) / here.conduction
     layer = layer_resistance(layer, here.exponent, jnp.log(share))
-    drift = here.potential * jnp.log(share)
+    c0, T = model.electrolyte.concentration, model.electrolyte.temperature
+    G = c0 * (1 - here.cation_share) / here.diffusion * surface.reach / model.unit
+    psi = drift_at_wall(surface.kinetics, scale * here.potential, G, c0 * wet, T)
+    drift = psi / scale * jnp.log(share)
     return metal - surface.of(x.liquid) + film + layer - drift, film, layer, drift
 
 

@@ -3,9 +3,10 @@
     R(x, p) = 0:    J δ = −R,   x ← x + λ δ,     dx/dp = −J⁻¹ ∂R/∂p
 
 Steps are held back where they would leave the range in which the equations mean
-something (`AbstractSystem.held_back`), and halved until ‖R‖₂ falls. Each linear solve
-is only as accurate as the step deserves (Dembo, Eisenstat & Steihaug, SIAM J. Numer.
-Anal. 19 (1982) 400, doi:10.1137/0719025).
+something (`AbstractSystem.held_back`), and halved until ‖R‖₂ falls. Where it does not,
+as beside a kink (metal that is used up), a few are taken all the same: what comes next
+sees the other side. Each linear solve is only as accurate as the step deserves (Dembo,
+Eisenstat & Steihaug, SIAM J. Numer. Anal. 19 (1982) 400, doi:10.1137/0719025).
 
 optimistix's Newton sets up one linear solver by itself; here the preconditioner is made
 anew from every iterate, and the residual, a large program, stands in few places.
@@ -26,6 +27,8 @@ from depojax.solvers.trees import all_finite, chosen, norm, plus, scaled
 
 _MAX_STEPS = 40
 _SHORTEST = 2.0**-6  # share of a step
+_LEAPS = 5  # steps after which ‖R‖₂ may be larger
+_GOOD = 100.0  # times the target: near enough where round-off keeps it from more
 _FORCING = 1e-3  # of each linear solve, relative to its right-hand side
 _EXACT = {"float64": 1e-10, "float32": 1e-5}  # the same for derivatives
 
@@ -107,12 +110,12 @@ def find_root(
     """
 
     def unfinished(state):
-        *_, steps, _, over = state
+        *_, steps, _, _, over = state
         return ~over & (steps <= max_steps)
 
     def improve(state):
         # A step is tried first and thought of last: what is large stands here once.
-        here, step, steps, linear, _ = state
+        here, step, steps, linear, leaps, _ = state
 
         def too_long(carry):
             trial, share = carry
@@ -136,8 +139,10 @@ def find_root(
         )
         # A guess that round-off keeps from getting better may be good enough.
         better = trial.size < here.size
-        here = chosen(better, trial, here)
-        over = ~better | (here.size <= here.goal)
+        leaps_on = ~better & jnp.isfinite(trial.size) & (here.size > _GOOD * target)
+        leaps_on = leaps_on & (leaps < _LEAPS)
+        here = chosen(better | leaps_on, trial, here)
+        over = ~(better | leaps_on) | (here.size <= here.goal)
 
         def think():
             jacobian = system.jacobian(here.x, here.inner)
@@ -147,13 +152,15 @@ def find_root(
             return system.held_back(here.x, solved.value), count
 
         step, more = jax.lax.cond(over, lambda: (step, jnp.int32(0)), think)
-        return here, step, steps + 1, linear + more, over
+        leaps = leaps + leaps_on.astype(jnp.int32)
+        return here, step, steps + 1, linear + more, leaps, over
 
     zero = scaled(0, guess)
     start = _Try(guess, inner, zero, jnp.full_like(target, jnp.inf), target)
-    state = (start, zero, jnp.int32(0), jnp.int32(0), jnp.asarray(False))
-    end, _, steps, linear, _ = jax.lax.while_loop(unfinished, improve, state)
-    converged = (end.size <= 100 * target) & all_finite(end.x)
+    none = jnp.int32(0)
+    state = (start, zero, none, none, none, jnp.asarray(False))
+    end, _, steps, linear, *_ = jax.lax.while_loop(unfinished, improve, state)
+    converged = (end.size <= _GOOD * target) & all_finite(end.x)
     return Root(end.x, end.inner, converged, steps - 1, linear)
 
 

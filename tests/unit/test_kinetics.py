@@ -272,7 +272,12 @@ def test_a_centre_inside_the_metal_has_less_than_the_wall(name):
     cases = tuple(map(jnp.asarray, (drive, c, R, G, psi)))
     i = np.asarray(solve(LAWS[name], *cases))
     share = shares_inside(i, G, c)
-    eta = drive + i * R - psi * np.log(share)
+    # What those ions drive in turn is held to half of what would need no other cause.
+    gain = np.asarray(LAWS[name].conductance(0 * c, c, T)) * psi * -G / c
+    drift = psi * np.where(gain > 0.5, 0.5 / np.maximum(gain, 0.5), 1)
+    assert np.any(drift < psi)
+    assert np.any(drift == psi)
+    eta = drive + i * R - drift * np.log(share)
     f = LAWS[name].current_density(jnp.asarray(eta), jnp.asarray(c * share), T)
     calm = np.abs(i) * R < 0.5 * np.abs(drive)
     assert calm.sum() > 50
@@ -283,6 +288,41 @@ def test_a_centre_inside_the_metal_has_less_than_the_wall(name):
     thin = np.abs(i * G / c) < 1e-3
     assert thin.sum() > 20
     np.testing.assert_allclose(share[thin], (1 - i * G / c)[thin], rtol=1e-6)
+
+
+@pytest.mark.parametrize("i0", [10.0, 1e4, 1e8])
+def test_no_current_without_a_cause_behind_the_wall(i0):
+    """However fast the kinetics: small drives, small currents, of one slope."""
+    V = jnp.asarray([-1e-7, -1e-9, 0.0, 1e-9, 1e-7])
+    i = solve(dj.LinearKinetics(i0), V, C, 0.0, -0.04, 0.087)
+    slope = -i0 * FARADAY / (GAS_CONSTANT * T)
+    assert np.all(np.abs(i) <= 2.001 * np.abs(slope * V))
+    assert float(i[0] / i[1]) == pytest.approx(100, rel=0.1)
+    # Slow kinetics feel all of the drift, 0.087 V.
+    gain = abs(slope) * 0.087 * 0.04 / C
+    expected = slope / (1 - min(gain, 0.5))
+    assert float(i[3] / 1e-9) == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_more_is_stripped_than_there_is_and_none_where_too_much_was():
+    """`least`, whatever its sign, and its slopes: none in the drive."""
+    least = jnp.asarray([-3.0, 0.0, 2.0])
+    wall = {"resistance": 0.0, "depletion": 1.0, "least": least}
+    for drive in (0.2, -1e-6):
+
+        def current(V, known=None, wall=wall):
+            return at_wall(dj.ButlerVolmer(20.0), V, C, T, **wall, known=known)
+
+        V = jnp.full(3, drive)
+        found = current(V)
+        free = float(dj.ButlerVolmer(20.0).current_density(drive, C, T))
+        expected = least if drive > 0 else [free, free, 2.0]
+        np.testing.assert_allclose(found.current, expected, rtol=1e-3)
+        _, slope = jax.jvp(lambda V, f=found: current(V, f).current, (V,), (0 * V + 1,))
+        h = 1e-9
+        central = (current(V + h).current - current(V - h).current) / (2 * h)
+        np.testing.assert_allclose(slope, central, rtol=1e-4, atol=1e-9)
+        assert float(slope[2]) == 0.0
 
 
 @each_law

@@ -57,6 +57,26 @@ def test_no_root_is_said():
     assert not bool(root.converged)
 
 
+class Emptied(Diodes):
+    """Cells that leak into the next ones, and much faster where they are not empty."""
+
+    def residual(self, x, inner):
+        beside = jnp.pad(x, 1)
+        leak = self.strength * jnp.maximum(x, 0)
+        return 2.1 * x - beside[:-2] - beside[2:] + leak - self.drive
+
+
+def test_kinks_are_passed():
+    """Newton's step over a kink makes ‖R‖ larger, however short it is cut."""
+    rng = np.random.default_rng(0)
+    solved = jax.jit(find_root)
+    for _ in range(40):
+        system = Emptied(jnp.asarray(rng.normal(size=6)), 1e4)
+        root = solved(system, jnp.asarray(rng.normal(size=6)), TARGET)
+        assert bool(root.converged)
+        np.testing.assert_allclose(system.residual(root.x, None), 0, atol=1e-10)
+
+
 def test_derivatives_follow_the_root():
     guess = find_root(Diodes(jnp.asarray([1.0, 3.0, -4.0]), 0.2), jnp.zeros(3), TARGET)
 

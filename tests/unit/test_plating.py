@@ -47,12 +47,27 @@ def filled():
     return filled_with()
 
 
-@pytest.mark.slow
-def test_a_thin_deposit_lets_fast_kinetics_go_on():
-    """What docs/plating.md says: then the top closes, as at slower kinetics."""
-    cell = host_cell(kinetics=dj.ButlerVolmer(3000.0), initial_deposit=1e3)
-    run = dj.plate(cell, dj.Galvanostatic(2 * mA / cm**2, capacity=20 * mAh / cm**2))
+@pytest.mark.parametrize("i0", [3e3, None])
+def test_metal_that_dissolves_again_where_it_is_thin(i0):
+    """Fast kinetics: differences in concentration take what little there is below, up
+    to the last of it, and a bare host is filled to its top all the same."""
+    fast = None if i0 is None else dj.ButlerVolmer(i0)
+    cell = host_cell(kinetics=fast, counter_kinetics=fast, plated_collector=True)
+    step = dj.Galvanostatic(0.2 * mA / cm**2, capacity=20 * mAh / cm**2)
+    run = dj.plate(cell, step, windows=dj.Windows(0.1))
     assert run.ended_by == ("top_closure",)
+    assert float(run.faraday_mismatch) < 1e-8
+    thickness = np.asarray(run.thickness)[0, 0, :CELLS]
+    assert np.all(thickness > -1e-12)
+    assert thickness[-1] > 20 * thickness[1]
+
+
+def test_fast_kinetics_cycle():
+    cell = host_cell(kinetics=None, counter_kinetics=None)
+    steps = [f"{verb} at 1 mA/cm2 for 600 s" for verb in ("Plate", "Strip")]
+    run = dj.plate(cell, [steps[0], "Strip at 1 mA/cm2 for 900 s", *steps])
+    assert run.ended_by == ("time", "stripped", "time", "stripped")
+    np.testing.assert_allclose(run.step_times, 600.0, rtol=1e-3)
 
 
 def test_metal_fills_what_faraday_says(filled):
