@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Bool
 
-from depojax._types import Cells, Faces, as_float
+from depojax._types import Cells, Faces, Scalar, as_float
 from depojax.fv.grid import Grid
 from depojax.fv.operators import conductances, without_ends
 from depojax.solvers.linear import DiffusionOperator, MultigridCG
@@ -26,6 +26,7 @@ from depojax.solvers.stencil import FaceStencil
 from depojax.solvers.trees import norm
 
 _RTOL = {"float64": 1e-11, "float32": 1e-5}
+_LEAST = 1e-3  # of the electrolyte, that is worth as many digits
 _MOST_ROUNDS = 1000
 _GOOD = 1e3  # times what is aimed at: near enough
 
@@ -57,7 +58,7 @@ def flowed(
         before, after: electrolyte in the cells [m³].
         salt: in the electrolyte before [m³ of c₀].
     """
-    flow = _flow(grid, transmission, before - after)
+    flow = _flow(grid, transmission, before - after, norm(before))
     losses = [u + _from_below(d, axis) for axis, (u, d) in enumerate(_both(flow))]
     leaves = sum(losses, after).at[..., -1].add(flow.out)
     flows = leaves > 0
@@ -75,8 +76,8 @@ def flowed(
     return jnp.where(flows, after * jnp.where(good, c, jnp.nan), salt)
 
 
-def _flow(grid: Grid, transmission: Faces, leaving: Cells) -> _Flow:
-    """How what leaves the cells gets to the far side."""
+def _flow(grid: Grid, transmission: Faces, leaving: Cells, unit: Scalar) -> _Flow:
+    """How what leaves the cells gets to the far side; `unit` [m³] measures it."""
     periodic = grid.periodic
     g = conductances(grid, transmission)
     inner = without_ends(g, periodic)
@@ -85,9 +86,12 @@ def _flow(grid: Grid, transmission: Faces, leaving: Cells) -> _Flow:
     operator = DiffusionOperator(None, loss, stencil, as_float(0.0))
     hierarchy = build_hierarchy(grid, None, loss, stencil, jnp.float32)
     solver = MultigridCG(_RTOL[str(leaving.dtype)])
-    state = solver.init(operator, {"hierarchy": hierarchy})
-    solution = lx.linear_solve(operator, leaving, solver, state=state, throw=False)
-    p, found = solution.value, solution.result == lx.RESULTS.successful
+    unit = jax.lax.stop_gradient(jnp.where(unit > 0, unit, 1.0))
+    state = solver.init(operator, {"hierarchy": hierarchy, "scale": as_float(_LEAST)})
+    solution = lx.linear_solve(
+        operator, leaving / unit, solver, state=state, throw=False
+    )
+    p, found = unit * solution.value, solution.result == lx.RESULTS.successful
     q = [
         jax.lax.slice_in_dim(face, 1, None, axis=axis) * (p - jnp.roll(p, -1, axis))
         for axis, face in enumerate(inner)

@@ -142,6 +142,17 @@ def test_a_pocket_keeps_its_salt_while_the_open_pore_loses_some():
     assert float(jnp.sum(now)) < 0.99 * float(jnp.sum(stays))
 
 
+def test_where_nothing_is_displaced_all_stays():
+    """Not even round-off of the volumes is told from nothing."""
+    grid, faces, before, _, salt = pores(4)
+    noise = 1 + 4e-16 * np.random.default_rng(0).normal(size=SHAPE)
+    np.testing.assert_allclose(
+        flowed(grid, faces, before, before * noise, salt), salt, rtol=1e-12, atol=1e-20
+    )
+    small = flowed(grid, faces, 1e-15 * before, 1e-15 * before * noise, 1e-15 * salt)
+    np.testing.assert_allclose(small, 1e-15 * salt, rtol=1e-12, atol=1e-32)
+
+
 def test_derivatives_of_the_flow():
     grid, faces, before, after, salt = pores(2)
     after = jnp.where(after < 1e-9, 3e-4, after)  # a sliver's own is too steep
