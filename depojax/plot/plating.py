@@ -100,13 +100,19 @@ def _filled(run: Plating, times: Any) -> tuple[np.ndarray, np.ndarray]:
     return moments, np.where(bare > 0, 1 - then / open_at_first, 0.0)
 
 
+def shut_in(run: Plating) -> np.ndarray:
+    """Electrolyte behind closed pores at the end, share of each cell [-].
+
+    Beside `pore_fraction`: a homogenised host has it there, a level set has not.
+    """
+    shut = np.asarray(run.growth.trapped(run.cell, run.metal) / run.cell.grid.volumes)
+    return np.where(np.asarray(run.pore_fraction) > 0, 0.0, shut)
+
+
 def _draw_shares(axes: "Axes", run: Plating, z: np.ndarray) -> None:
     """Electrolyte, metal, what is dead and what is shut in, at the end."""
-    shut = np.asarray(run.growth.trapped(run.cell, run.metal) / run.cell.grid.volumes)
-    wet = np.asarray(run.pore_fraction)
+    shut, wet = shut_in(run), np.asarray(run.pore_fraction)
     first = np.asarray(onto(run.cell.grid, run.cell.scaffold.pore_fraction))
-    # A homogenised host counts what is shut in as pore, a level set does not.
-    shut = np.where(wet > 0, 0.0, shut)
     pore, pocket, dead, at_first = (
         field[..., : z.size].mean((0, 1))
         for field in (wet, shut, np.asarray(run.dead_metal), first)

@@ -23,6 +23,7 @@ from depojax.plot.parts import (
     quantile,
     shown_layers,
 )
+from depojax.plot.plating import shut_in
 from depojax.problems.cell import Cell
 from depojax.problems.plating_solution import Plating
 from depojax.problems.sand import SandSolution
@@ -40,6 +41,7 @@ _PLANES = ((0, 2, 1), (1, 2, 0), (0, 1, 2))
 CHARGE = r"charge density (C cm$^{-3}$)"
 FIELD = r"electric field (MV m$^{-1}$)"
 _SLIVER = 0.05  # of the largest area in a cell, below which it is not shown
+_SHUT = (0.62, 0.79, 0.88)  # electrolyte behind closed pores: a pale blue
 
 
 def slices(solution: SandSolution | Simulation | SpaceCharge | Plating) -> "Figure":
@@ -50,8 +52,9 @@ def slices(solution: SandSolution | Simulation | SpaceCharge | Plating) -> "Figu
     concentration, the potential of the electrolyte and the local current density on the
     metal (the plated charge, where no current flows at the end). Of a `SpaceCharge`,
     concentration of the plated ion, charge density and field. Of a `Plating` the
-    concentration, with metal in orange and dead metal in black where pores are on the
-    grid, else the share of the volume that is metal.
+    concentration, with metal in orange, dead metal in black and what closed pores shut
+    in in pale blue where pores are on the grid, else the share of the volume that is
+    metal.
 
     The solid is grey; a cut cell is grey by its share of solid. Dashes mark the top of
     the scaffold and of the separator, a line the plated collector.
@@ -205,7 +208,8 @@ def _in_pore(field: Any, eps: np.ndarray, style: tuple[float, str, str, float]):
     """A field in the electrolyte; `style` is unit, label, colours, smallest range."""
     unit, label, colours, smallest = style
     values = np.ma.masked_where(eps <= 0, np.asarray(field)[..., : eps.shape[2]] / unit)
-    low, high = float(values.min()), float(values.max())
+    seen = values.compressed() if values.count() else np.zeros(1)  # all is shut in
+    low, high = float(seen.min()), float(seen.max())
     # What a solve leaves at rest is not to be shown in all colours.
     room = max(smallest - (high - low), 0) / 2
     return _Layer(values, label, colours, low - room, high + room)
@@ -289,24 +293,30 @@ def _cover(axes: "Axes", nodes, plane, covers: list, index: int) -> None:
 
 
 def _covers_of_metal(run: Plating, eps: np.ndarray) -> list:
-    """Solid in the colour of metal, over it what is dead and, in grey, the host."""
+    """Solid in the colour of metal, over it what is shut in, dead, and the host."""
     from matplotlib.colors import to_rgb
 
     nz = run.cell.scaffold.shape[2]
     if not run.cell.scaffold.resolved:
         return []
-    host, solid, dead = (np.zeros_like(eps) for _ in range(3))
+    host, solid, dead, shut = (np.zeros_like(eps) for _ in range(4))
     solid[..., :nz] = 1 - eps[..., :nz]
+    shut[..., :nz] = shut_in(run)[..., :nz]
     host[..., :nz] = 1 - np.asarray(run.cell.scaffold.pore_fraction)
     dead[..., :nz] = np.asarray(run.dead_metal)[..., :nz]
-    return [(solid, to_rgb(ORANGE)), (dead, (0.0, 0.0, 0.0)), (host, SOLID)]
+    return [
+        (solid, to_rgb(ORANGE)),
+        (shut, _SHUT),
+        (dead, (0.0, 0.0, 0.0)),
+        (host, SOLID),
+    ]
 
 
 def _of_plating(run: Plating, eps: np.ndarray) -> list[_Layer]:
     c = _in_pore(run.concentration, eps, (M, CONCENTRATION, COLOURS, 0.01))
     if run.cell.scaffold.resolved:
         # Slivers of pore that fill keep their salt: a few cells of tens of mol L⁻¹.
-        high = max(_widely(c.values, eps), c.low + 0.02)
+        high = max(min(_widely(c.values, eps), c.high), c.low + 0.02)
         return [c._replace(high=high)]
     first = np.asarray(run.cell.domain().pore_fraction)[..., : eps.shape[2]]
     gone = np.ma.masked_invalid(first - eps)

@@ -8,6 +8,7 @@ import numpy as np
 from depojax._checks import refuse
 from depojax._optional import require
 from depojax.plot.parts import COLOURS
+from depojax.plot.plating import shut_in
 from depojax.problems.plating_solution import Plating
 from depojax.problems.sand import SandSolution
 from depojax.scaffold.scaffold import Scaffold
@@ -46,8 +47,11 @@ def view_3d(
         )
     nodes = [np.asarray(axis) / um for axis in scaffold.grid.nodes]
     box = pyvista.RectilinearGrid(*nodes)
-    box.cell_data["pore"] = np.asarray(scaffold.pore_fraction).ravel(order="F")
     top, title = scaffold.shape[2], ""
+    pore = np.asarray(scaffold.pore_fraction)
+    if isinstance(solution, Plating):  # a wall has closed pores behind it, too
+        pore = pore + shut_in(solution)[..., :top]
+    box.cell_data["pore"] = pore.ravel(order="F")
     if isinstance(solution, SandSolution):
         beside = np.asarray(solution.wall_concentration)[..., :top] / 1000
         title = "salt at the wall (mol/L)"

@@ -341,10 +341,12 @@ def test_slices_and_maps_show_metal_on_the_grid(coated):
     now = np.asarray(coated.pore_fraction)
     assert (bare - now).max() > 0.1
     first = dj.plot.slices(coated).axes[0]  # x and z, in the middle of y
-    _, solid, dead, host, *_ = (np.asarray(c.get_array()) for c in first.collections)
+    _, solid, shut, dead, host, *_ = (
+        np.asarray(c.get_array()) for c in first.collections
+    )
     np.testing.assert_allclose(solid[..., 3], 1 - now[:, 2].T)
     np.testing.assert_allclose(host[..., 3], 1 - bare[:, 2].T)
-    assert dead[..., 3].max() == 0.0
+    assert dead[..., 3].max() == shut[..., 3].max() == 0.0
     assert solid[..., 0].min() > 0.8 > 0.6 > solid[..., 1].max()  # orange, not grey
     left, right, *_ = dj.plot.thickness_map(coated).axes
     shown = np.ma.asarray(left.collections[-1].get_array())
@@ -364,3 +366,27 @@ def test_view_3d_shows_how_thick_metal_stands(coated):
     wall = dj.plot.view_3d(coated, off_screen=True).meshes[0]
     thickness = np.asarray(wall.point_data["wall"])
     assert np.median(thickness) == pytest.approx(ON_PILLARS, abs=0.1)
+
+
+@pytest.mark.slow
+def test_figures_show_what_a_lid_shuts_in(coated):
+    pytest.importorskip("pyvista")
+    grid = coated.cell.scaffold.grid
+    z, dz = grid.node_mesh()[2], float(grid.widths[2][0])
+    lid_height = float(grid.lengths[2]) - 1.5 * dz
+    lid = jnp.abs(z - lid_height) - 0.6 * dz
+    metal = dataclasses.replace(
+        coated.metal, distance=jnp.minimum(coated.metal.distance, lid)
+    )
+    run = dataclasses.replace(coated, metal=metal)
+    pore = run.final_cell.domain().pore_fraction
+    run = dataclasses.replace(run, pore_fraction=pore)
+    below = np.asarray(grid.centers[2]) < lid_height - 1.5 * dz
+    assert below.any()
+    now = np.asarray(coated.pore_fraction)[..., : below.size]
+    assert np.all(np.asarray(pore)[..., : below.size][..., below] == 0)
+    first = dj.plot.slices(run).axes[0]
+    shut = np.asarray(first.collections[2].get_array())[..., 3]
+    np.testing.assert_allclose(shut[: below.size][below], now[:, 2].T[below])
+    wall = dj.plot.view_3d(run, off_screen=True).meshes[0]
+    assert wall.points[:, 2].min() < 0.6 * dz / um
