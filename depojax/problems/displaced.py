@@ -88,10 +88,8 @@ def _flow(grid: Grid, transmission: Faces, leaving: Cells, unit: Scalar) -> _Flo
     solver = MultigridCG(_RTOL[str(leaving.dtype)])
     unit = jax.lax.stop_gradient(jnp.where(unit > 0, unit, 1.0))
     state = solver.init(operator, {"hierarchy": hierarchy, "scale": as_float(_LEAST)})
-    solution = lx.linear_solve(
-        operator, leaving / unit, solver, state=state, throw=False
-    )
-    p, found = unit * solution.value, solution.result == lx.RESULTS.successful
+    solved = lx.linear_solve(operator, leaving / unit, solver, state=state, throw=False)
+    p, found = unit * solved.value, solved.result == lx.RESULTS.successful
     q = [
         jax.lax.slice_in_dim(face, 1, None, axis=axis) * (p - jnp.roll(p, -1, axis))
         for axis, face in enumerate(inner)
@@ -138,7 +136,7 @@ class _Upwind:
     def solve(self, b: Cells) -> Cells:
         """Line by line along each axis in turn: the matrix is one of M-type."""
         size = norm(b)
-        goal = 1e-2 * _RTOL[str(b.dtype)] * size
+        goal = 0.1 * _RTOL[str(b.dtype)] * size
 
         def round_(state):
             c, r, _, count = state
