@@ -28,6 +28,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -38,6 +39,20 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 install_import_hook("depojax", "shapes.checked")
+
+# By itself `pytest.approx` lets 1e-12 pass, which is more than a pore has of m³: any
+# volume would be that of any other. Zero alone has that tolerance here.
+by_default = pytest.approx
+
+
+def approx(expected, rel=None, abs=None, nan_ok=False):
+    """`pytest.approx`, relative to what is expected where no `abs` is given."""
+    if abs is None and not (np.isscalar(expected) and expected == 0):
+        rel, abs = 1e-6 if rel is None else rel, 0.0
+    return by_default(expected, rel=rel, abs=abs, nan_ok=nan_ok)
+
+
+pytest.approx = approx
 
 
 MANY_MAPS = 20_000  # of the 65 530 memory maps that Linux lets a process have

@@ -24,6 +24,7 @@ from depojax.problems.cell_assembly import collector_area, onto
 from depojax.scaffold.scaffold import flood
 from depojax.units import FARADAY
 
+_AT_LIMIT = 1e-6  # where a window ends at the event, ε is the limit up to round-off
 DISPLACED = ("solvent", "electrolyte")  # what may leave the pores as they fill
 
 
@@ -362,7 +363,8 @@ class HomogenisedGrowth(AbstractGrowth):
     def trapped(self, cell: Cell, metal: MetalInPores) -> Cells:
         """Electrolyte in cells that only closed pores lead to, and in closed ones."""
         eps = self.pore_fraction(cell, metal)
-        reached = _reached(cell, jax.lax.stop_gradient(eps) > self.closed, end=-1)
+        is_open = jax.lax.stop_gradient(eps > self.closed * (1 + _AT_LIMIT))
+        reached = _reached(cell, is_open, end=-1)
         volume = jnp.where(reached, 0.0, eps * cell.scaffold.grid.volumes)
         return onto(cell.grid, volume)
 
@@ -371,8 +373,9 @@ class HomogenisedGrowth(AbstractGrowth):
         eps = jax.lax.stop_gradient(self.pore_fraction(cell, metal))
         closed = jax.lax.stop_gradient(self.closed)
         tightest = jnp.argmin(eps)
-        # Where a window ends at the event, ε is the limit up to round-off.
-        if is_traced(eps) or float(eps.ravel()[tightest]) > float(closed) * (1 + 1e-6):
+        if is_traced(eps):
+            return ()
+        if float(eps.ravel()[tightest]) > float(closed) * (1 + _AT_LIMIT):
             return ()
         at = np.unravel_index(int(tightest), eps.shape)
         centers = cell.scaffold.grid.centers

@@ -114,9 +114,13 @@ def test_a_pocket_keeps_its_salt_while_the_open_pore_loses_some():
     x, _, z = grid.node_mesh()
     pocket = 4.2e-6 - jnp.hypot(x - 4e-6, z - 7e-6)
 
-    def cell(depth):
+    neck = jnp.minimum(1.2e-6 - jnp.abs(z - 7e-6), 3e-6 - jnp.abs(x - 9e-6))
+
+    def cell(depth, *open_parts):
         channel = jnp.minimum(x - 10.3e-6, z - depth)
-        values = jnp.broadcast_to(jnp.maximum(channel, pocket), (9, 2, 11))
+        for part in (pocket, *open_parts):
+            channel = jnp.maximum(channel, part)
+        values = jnp.broadcast_to(channel, (9, 2, 11))
         raw = dj.Scaffold.from_levelset(values, grid, trim=False)
         made = dj.Cell(
             raw.trimmed(),
@@ -140,6 +144,14 @@ def test_a_pocket_keeps_its_salt_while_the_open_pore_loses_some():
     stays = LevelSetGrowth().carried(before, after, volumes + kept)
     assert float(jnp.sum(stays)) == pytest.approx(float(jnp.sum(volumes + kept)))
     assert float(jnp.sum(now)) < 0.99 * float(jnp.sum(stays))
+    # Once it opens it takes in what the way there holds, and no more: it is not empty.
+    (opened, _), inside = cell(1.1e-6, neck), jnp.sum(inside * raw.grid.volumes)
+    wet = opened.domain().pore_fraction * old.grid.volumes
+    gained = jnp.sum(wet) - jnp.sum(volumes) - inside
+    assert 0 < float(gained) < 0.2 * float(inside)
+    mixed = growth.carried(before, opened, volumes + kept)
+    expected = jnp.sum(volumes) + jnp.sum(kept) + gained
+    assert float(jnp.sum(mixed)) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_where_nothing_is_displaced_all_stays():
