@@ -117,7 +117,8 @@ def at_wall(
     if least is not None:
         least = like(least)
         # What was cut before is `least` up to round-off; where that is none at all,
-        # the driving potential tells it from rest.
+        # the driving potential tells it from rest. Above zero it is what comes back,
+        # whatever drives.
         strips = kinetics.normalised_current(V, T) < 0
         bare = stop_gradient(
             (strips | (least > 0)) & (i <= least + _CUT * jnp.abs(least))
@@ -144,17 +145,15 @@ def drift_at_wall(kinetics: Any, psi: Array, G: Array, c: Array, T: Any) -> Arra
     """ψ [V], or less of it where the centre lies inside of the metal.
 
     There a current brings ions to the wall, and these drive a current: ψ|G|/c times the
-    conductance of the kinetics as much. From 1 on it would need no other cause, however
-    small the cell: fast kinetics on a coarse grid. What is left out is a drop over less
-    than a cell.
+    conductance of the kinetics at equilibrium [S m⁻²] as much. From 1 on it would need
+    no other cause, however small the cell: fast kinetics on a coarse grid. It is held
+    to half; what is left out is a drop over less than a cell.
+
+    Any shapes that go together: G as for `at_wall` [mol m⁻³ per A m⁻²], c [mol m⁻³],
+    T [K].
     """
-    inside = G < 0
     gain = kinetics.conductance(jnp.zeros_like(c), c, T) * psi * jnp.abs(G) / c
-    return jnp.where(inside & (gain > _GAIN), psi * _over(_GAIN, gain), psi)
-
-
-def _over(part: Any, whole: Array) -> Array:
-    return part / jnp.where(whole > 0, whole, 1.0)
+    return jnp.where(G < 0, psi * _GAIN / jnp.maximum(gain, _GAIN), psi)
 
 
 def layer_resistance(resistance: Array, exponent: Any, log_share: Any) -> Array:

@@ -198,6 +198,21 @@ def test_core_does_not_dissolve():
     assert float(lost) == pytest.approx(float(jnp.sum(gained)), rel=1e-10)
 
 
+def test_what_the_bare_core_does_not_give_comes_off_the_rest():
+    grid = flat_box(24)
+    distance = radius(grid) - 0.3 * EDGE
+    core = jnp.broadcast_to(grid.node_mesh()[0] - 0.5 * EDGE, distance.shape)
+    start = jnp.where(distance < core, distance, core)  # half plane and half disc
+    area = cut_cells(grid, start).interface_area
+    x = grid.center_mesh()[0]
+    on_core = jnp.broadcast_to(x < 0.53 * EDGE, grid.shape)  # bare, but for its ends
+    gained = jnp.where(on_core, -0.3 * EDGE / 24 * area, 0.0)
+    now = moved(grid, start, gained, area, core=core)
+    assert np.all(now <= core)
+    lost = pore_volume(grid, start) - pore_volume(grid, now)
+    assert float(lost) == pytest.approx(float(jnp.sum(gained)), rel=1e-10)
+
+
 def test_with_volume_finds_the_volume_and_says_nothing_moves_beyond_a_cell():
     grid = flat_box(16)
     distance = radius(grid) - 0.3 * EDGE

@@ -173,3 +173,16 @@ def test_places_that_react_are_known_where_area_is_differentiated():
     assert reacting_places(cell, spare=0.1) >= 1.1 * np.count_nonzero(
         pillars.surface_area
     ) + np.count_nonzero(pillars.surface_area[..., 0] == 0)
+
+
+def test_metal_without_overpotential_on_walls_before_their_cells_centre():
+    """No kinetics, the default, on cut cells; many have their centre in the metal."""
+    mat = dj.fibre_mat((12, 12, 12), 2e-6, porosity=0.8, fibre_diameter=8e-6, key=1)
+    assert float(jnp.min(mat.wall_distance)) < -0.1e-6
+    cell = dj.Cell(mat, dj.electrolytes.lipf6_ec_emc(1000.0), separator=25e-6)
+    run = dj.simulate(cell, dj.Galvanostatic(20.0, time=50.0))
+    assert run.ended_by == ("time",)
+    # A few mV of concentration and resistance; their parts know the same drift.
+    assert -10e-3 < float(run.final_voltage) < -0.5e-3
+    total = sum(float(part) for part in run.voltage_parts.values())
+    assert total == pytest.approx(float(run.final_voltage), rel=1e-6)
